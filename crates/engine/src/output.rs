@@ -1,0 +1,191 @@
+use hubwire_protocol::close::Close;
+use hubwire_protocol::names::{Hub, UserId};
+use hubwire_protocol::subprotocol::Subprotocol;
+
+use crate::command::Command;
+use crate::connection_id::ConnectionId;
+use crate::input::{ConnectionKey, ReplyToken};
+use crate::interest::Bucket;
+use crate::outgoing::Frame;
+use crate::timers::Time;
+
+/// A frame of [`Outputs`], by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameId(pub u32);
+
+/// A frame to be sent to one or more sockets.
+#[derive(Clone, Debug)]
+pub struct QueuedFrame {
+    /// The frame.
+    pub frame: Frame,
+    /// From then on it is no longer sent.
+    pub expires: Option<Time>,
+}
+
+/// Why a connection ended, in the official words of its metric; the last one is ours. Source: events-and-operations 10.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseCategory {
+    /// The client closed.
+    Normal,
+    /// A request of the app server.
+    ClosedByAppServer,
+    /// Nobody handles the event of a simple client.
+    EventHandlerNotFound,
+    /// It did not keep up.
+    SlowClient,
+    /// A fault of the service.
+    ServiceTransientError,
+    /// It broke the protocol.
+    BadRequest,
+    /// The service is shutting down.
+    ServiceReload,
+    /// It published without permission.
+    Unauthorized,
+    /// Nothing was heard from it for too long.
+    PingTimeout,
+    /// The socket broke.
+    ConnectionLost,
+}
+
+impl CloseCategory {
+    /// Returns the word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::ClosedByAppServer => "ClosedByAppServer",
+            Self::EventHandlerNotFound => "EventHandlerNotFound",
+            Self::SlowClient => "SlowClient",
+            Self::ServiceTransientError => "ServiceTransientError",
+            Self::BadRequest => "BadRequest",
+            Self::ServiceReload => "ServiceReload",
+            Self::Unauthorized => "Unauthorized",
+            Self::PingTimeout => "PingTimeout",
+            Self::ConnectionLost => "ConnectionLost",
+        }
+    }
+}
+
+/// A connection that no longer exists, for logs, metrics and events.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its hub.
+    pub hub: Hub,
+    /// Its format.
+    pub subprotocol: Subprotocol,
+    /// Its user.
+    pub user: Option<UserId>,
+    /// Why, as a closed set.
+    pub category: CloseCategory,
+    /// Why, as text; empty for a clean close by the client.
+    pub reason: String,
+}
+
+/// The answer to an input that carried a [`ReplyToken`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The connection is active: visible, in its groups, its output buffered until a socket is attached.
+    Opened {
+        /// Its place, to attach the socket to.
+        key: ConnectionKey,
+        /// Its id.
+        id: ConnectionId,
+        /// Roles that were not understood and so ignored.
+        ignored_roles: usize,
+    },
+    /// Done, to or about this many connections.
+    Matched(usize),
+    /// The connection does not exist.
+    NotFound,
+    /// The connection lacks the permission.
+    Denied,
+    /// The connection holds as many permission rules as it may.
+    Conflict,
+}
+
+/// What the shell is to do, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Append a frame to a socket's output.
+    Send {
+        /// The connection's slot.
+        to: u32,
+        /// The frame.
+        frame: FrameId,
+    },
+    /// Ping a client, unless it has output waiting anyway.
+    Ping {
+        /// The connection's slot.
+        to: u32,
+    },
+    /// Send a close frame after what is waiting, then wait for the peer's.
+    Close {
+        /// The connection's slot.
+        to: u32,
+        /// Code and reason.
+        close: Box<Close>,
+    },
+    /// Drop the socket at once.
+    Abort {
+        /// The connection's slot.
+        to: u32,
+    },
+    /// Hand a client's command to the other shards and nodes concerned; this shard has carried it out.
+    Forward {
+        /// The connection's slot.
+        from: u32,
+        /// The command.
+        command: Box<Command>,
+    },
+    /// Tell the others whether this shard has members in a bucket; in force before anything that follows is sent.
+    Interest {
+        /// The bucket.
+        bucket: Bucket,
+        /// Whether there are members.
+        is_interested: bool,
+    },
+    /// Answer an input.
+    Reply {
+        /// The input's token.
+        token: ReplyToken,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A connection no longer exists.
+    Ended(Box<Ended>),
+}
+
+/// The shell's list of outputs, and the frames of the turn that they refer to.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// What to do, to be drained in order.
+    pub list: Vec<Output>,
+    /// Frames by [`FrameId`], kept until the turn ends.
+    pub frames: Vec<QueuedFrame>,
+}
+
+impl Outputs {
+    /// Adds a frame to send.
+    pub fn add_frame(&mut self, frame: Frame, expires: Option<Time>) -> FrameId {
+        let id = FrameId(self.frames.len() as u32);
+        self.frames.push(QueuedFrame { frame, expires });
+        id
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.list.push(output);
+    }
+
+    pub(crate) fn send(&mut self, to: u32, frame: Frame) {
+        let frame = self.add_frame(frame, None);
+        self.push(Output::Send { to, frame });
+    }
+
+    pub(crate) fn interest(&mut self, bucket: Bucket, is_interested: bool) {
+        self.push(Output::Interest {
+            bucket,
+            is_interested,
+        });
+    }
+}

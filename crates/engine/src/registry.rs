@@ -1,0 +1,366 @@
+//! Connections by slot, and the hubs, groups and users they are in. Both directions are kept here and only here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hubwire_protocol::names::{GroupName, Hub, UserId};
+use hubwire_protocol::subprotocol::Subprotocol;
+use slab::Slab;
+
+use crate::ack::AckHistory;
+use crate::input::RawMode;
+use crate::interest::{Bucket, Interest};
+use crate::limits::HubSettings;
+use crate::output::Outputs;
+use crate::permission::Permissions;
+use crate::timers::Time;
+
+const NOBODY: u32 = u32::MAX;
+
+/// Whether a connection exists for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It exists; its socket may still be on the way.
+    Active,
+    /// It is gone from its hub, groups and user; only its socket is left, to be closed.
+    Closing,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) generation: u32,
+    pub(crate) random: [u8; 16],
+    pub(crate) state: State,
+    pub(crate) subprotocol: Subprotocol,
+    pub(crate) user: Option<UserId>,
+    pub(crate) last_heard: Time,
+    pub(crate) permissions: Permissions,
+    pub(crate) acks: AckHistory,
+    /// Absent in event mode, which nearly every connection is in.
+    pub(crate) raw_mode: Option<Box<RawMode>>,
+    hub: u32,
+    hub_position: u32,
+    /// Neighbours in the ring-less list of the user's connections.
+    user_previous: u32,
+    user_next: u32,
+    /// Sorted by group.
+    memberships: Vec<Membership>,
+}
+
+/// A connection's entry in a group: which group, and where in its member list.
+#[derive(Clone, Copy, Debug)]
+struct Membership {
+    group: u32,
+    position: u32,
+}
+
+/// All that fan-out needs to know of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) slot: u32,
+    pub(crate) subprotocol: Subprotocol,
+}
+
+#[derive(Debug)]
+pub(crate) struct HubEntry {
+    pub(crate) name: Hub,
+    pub(crate) settings: Arc<HubSettings>,
+    connections: Vec<Receiver>,
+    groups: HashMap<GroupName, u32>,
+    /// The first connection of each user.
+    users: HashMap<UserId, u32>,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: GroupName,
+    bucket: Bucket,
+    members: Vec<Receiver>,
+}
+
+/// A connection to be inserted.
+pub(crate) struct NewConnection {
+    pub(crate) hub: Hub,
+    pub(crate) settings: Arc<HubSettings>,
+    pub(crate) generation: u32,
+    pub(crate) random: [u8; 16],
+    pub(crate) subprotocol: Subprotocol,
+    pub(crate) user: Option<UserId>,
+    pub(crate) now: Time,
+    pub(crate) permissions: Permissions,
+    pub(crate) raw_mode: RawMode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    connections: Slab<Connection>,
+    hubs: Slab<HubEntry>,
+    hub_by_name: HashMap<Hub, u32>,
+    groups: Slab<Group>,
+    interest: Interest,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self {
+            connections: Slab::new(),
+            hubs: Slab::new(),
+            hub_by_name: HashMap::new(),
+            groups: Slab::new(),
+            interest: Interest::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Connection> {
+        self.connections.get(slot as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.connections.get_mut(slot as usize)
+    }
+
+    pub(crate) fn slots(&self) -> Vec<u32> {
+        self.connections.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// Returns the hub of a connection, which has one as long as it is active.
+    pub(crate) fn hub_of(&self, connection: &Connection) -> &HubEntry {
+        &self.hubs[connection.hub as usize]
+    }
+
+    /// Makes an active connection, visible in its hub and under its user.
+    pub(crate) fn insert(&mut self, new: NewConnection, out: &mut Outputs) -> u32 {
+        let hub = self.hub_entry(&new.hub, new.settings, out);
+        let entry = &mut self.hubs[hub as usize];
+        let slot = self.connections.vacant_key() as u32;
+        let hub_position = entry.connections.len() as u32;
+        entry.connections.push(Receiver {
+            slot,
+            subprotocol: new.subprotocol,
+        });
+        let user_next = match &new.user {
+            None => NOBODY,
+            Some(user) => entry.users.insert(user.clone(), slot).unwrap_or(NOBODY),
+        };
+        match (&new.user, self.connections.get_mut(user_next as usize)) {
+            (Some(_), Some(next)) => next.user_previous = slot,
+            (Some(user), None) => {
+                let bucket = Bucket::of_user(&new.hub, user);
+                self.add_interest(bucket, out);
+            }
+            (None, _) => {}
+        }
+        self.connections.insert(Connection {
+            generation: new.generation,
+            random: new.random,
+            state: State::Active,
+            subprotocol: new.subprotocol,
+            user: new.user,
+            last_heard: new.now,
+            permissions: new.permissions,
+            acks: AckHistory::default(),
+            raw_mode: match new.raw_mode {
+                RawMode::Event => None,
+                publish @ RawMode::Publish { .. } => Some(Box::new(publish)),
+            },
+            hub,
+            hub_position,
+            user_previous: NOBODY,
+            user_next,
+            memberships: Vec::new(),
+        });
+        slot
+    }
+
+    /// Takes a connection out of its hub, its groups and from its user. Its slot stays taken until [`Registry::free`].
+    pub(crate) fn unlink(&mut self, slot: u32, out: &mut Outputs) {
+        self.leave_all(slot, out);
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        debug_assert_eq!(connection.state, State::Active);
+        connection.state = State::Closing;
+        let (hub, position) = (connection.hub as usize, connection.hub_position as usize);
+        let user = connection.user.clone();
+        let (previous, next) = (connection.user_previous, connection.user_next);
+        let entry = &mut self.hubs[hub];
+        entry.connections.swap_remove(position);
+        if let Some(moved) = entry.connections.get(position) {
+            self.connections[moved.slot as usize].hub_position = position as u32;
+        }
+        if let Some(user) = user {
+            self.unlink_from_user(hub, &user, previous, next, out);
+        }
+        if self.hubs[hub].connections.is_empty() {
+            let entry = self.hubs.remove(hub);
+            self.hub_by_name.remove(&entry.name);
+            self.remove_interest(Bucket::of_hub(&entry.name), out);
+        }
+    }
+
+    fn unlink_from_user(
+        &mut self,
+        hub: usize,
+        user: &UserId,
+        previous: u32,
+        next: u32,
+        out: &mut Outputs,
+    ) {
+        if let Some(next) = self.connections.get_mut(next as usize) {
+            next.user_previous = previous;
+        }
+        if let Some(previous) = self.connections.get_mut(previous as usize) {
+            previous.user_next = next;
+            return;
+        }
+        let entry = &mut self.hubs[hub];
+        if next != NOBODY {
+            entry.users.insert(user.clone(), next);
+            return;
+        }
+        entry.users.remove(user);
+        let bucket = Bucket::of_user(&entry.name, user);
+        self.remove_interest(bucket, out);
+    }
+
+    /// Frees the slot of an unlinked connection.
+    pub(crate) fn free(&mut self, slot: u32) {
+        let removed = self.connections.try_remove(slot as usize);
+        debug_assert!(removed.is_some_and(|connection| connection.state == State::Closing));
+    }
+
+    /// Makes an active connection a member; without effect if it is one.
+    pub(crate) fn join(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) {
+        let connection = &self.connections[slot as usize];
+        let (hub, subprotocol) = (connection.hub as usize, connection.subprotocol);
+        let group = match self.hubs[hub].groups.get(name) {
+            Some(group) => *group,
+            None => self.add_group(hub, name, out),
+        };
+        let memberships = &mut self.connections[slot as usize].memberships;
+        let Err(place) = memberships.binary_search_by_key(&group, |entry| entry.group) else {
+            return;
+        };
+        let members = &mut self.groups[group as usize].members;
+        let position = members.len() as u32;
+        memberships.insert(place, Membership { group, position });
+        members.push(Receiver { slot, subprotocol });
+    }
+
+    /// Ends a membership; without effect if there is none.
+    pub(crate) fn leave(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) {
+        let connection = &mut self.connections[slot as usize];
+        let Some(&group) = self.hubs[connection.hub as usize].groups.get(name) else {
+            return;
+        };
+        let found = connection.memberships.binary_search_by_key(&group, |entry| entry.group);
+        if let Ok(place) = found {
+            let membership = connection.memberships.remove(place);
+            self.remove_member(slot, membership, out);
+        }
+    }
+
+    /// Ends all memberships.
+    pub(crate) fn leave_all(&mut self, slot: u32, out: &mut Outputs) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        for membership in std::mem::take(&mut connection.memberships) {
+            self.remove_member(slot, membership, out);
+        }
+    }
+
+    fn remove_member(&mut self, slot: u32, membership: Membership, out: &mut Outputs) {
+        let Membership { group, position } = membership;
+        let hub = self.connections[slot as usize].hub as usize;
+        let entry = &mut self.groups[group as usize];
+        let removed = entry.members.swap_remove(position as usize);
+        debug_assert_eq!(removed.slot, slot);
+        if let Some(moved) = entry.members.get(position as usize) {
+            let memberships = &mut self.connections[moved.slot as usize].memberships;
+            let place = memberships
+                .binary_search_by_key(&group, |entry| entry.group)
+                .expect("a member has an entry for its group");
+            memberships[place].position = position;
+        }
+        if entry.members.is_empty() {
+            let entry = self.groups.remove(group as usize);
+            self.hubs[hub].groups.remove(&entry.name);
+            self.remove_interest(entry.bucket, out);
+        }
+    }
+
+    /// Returns every connection of a hub.
+    pub(crate) fn hub_connections(&self, hub: &Hub) -> &[Receiver] {
+        self.hub(hub).map_or(&[], |entry| &entry.connections)
+    }
+
+    /// Returns the members of a group.
+    pub(crate) fn group_members(&self, hub: &Hub, group: &GroupName) -> &[Receiver] {
+        self.hub(hub)
+            .and_then(|entry| entry.groups.get(group))
+            .map_or(&[], |&group| &self.groups[group as usize].members)
+    }
+
+    /// Returns the connections of a user.
+    pub(crate) fn user_connections(&self, hub: &Hub, user: &UserId) -> impl Iterator<Item = Receiver> {
+        let first = self
+            .hub(hub)
+            .and_then(|entry| entry.users.get(user))
+            .copied()
+            .unwrap_or(NOBODY);
+        std::iter::successors(self.get(first).map(|entry| (first, entry)), |(_, entry)| {
+            self.get(entry.user_next).map(|next| (entry.user_next, next))
+        })
+        .map(|(slot, entry)| Receiver {
+            slot,
+            subprotocol: entry.subprotocol,
+        })
+    }
+
+    fn hub(&self, hub: &Hub) -> Option<&HubEntry> {
+        self.hub_by_name.get(hub).map(|&hub| &self.hubs[hub as usize])
+    }
+
+    fn hub_entry(&mut self, name: &Hub, settings: Arc<HubSettings>, out: &mut Outputs) -> u32 {
+        if let Some(&hub) = self.hub_by_name.get(name) {
+            self.hubs[hub as usize].settings = settings;
+            return hub;
+        }
+        let hub = self.hubs.insert(HubEntry {
+            name: name.clone(),
+            settings,
+            connections: Vec::new(),
+            groups: HashMap::new(),
+            users: HashMap::new(),
+        }) as u32;
+        self.hub_by_name.insert(name.clone(), hub);
+        self.add_interest(Bucket::of_hub(name), out);
+        hub
+    }
+
+    fn add_group(&mut self, hub: usize, name: &GroupName, out: &mut Outputs) -> u32 {
+        let entry = &mut self.hubs[hub];
+        let bucket = Bucket::of_group(&entry.name, name);
+        let group = self.groups.insert(Group {
+            name: name.clone(),
+            bucket,
+            members: Vec::new(),
+        }) as u32;
+        entry.groups.insert(name.clone(), group);
+        self.add_interest(bucket, out);
+        group
+    }
+
+    fn add_interest(&mut self, bucket: Bucket, out: &mut Outputs) {
+        if self.interest.add(bucket) {
+            out.interest(bucket, true);
+        }
+    }
+
+    fn remove_interest(&mut self, bucket: Bucket, out: &mut Outputs) {
+        if self.interest.remove(bucket) {
+            out.interest(bucket, false);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Bytes to meaning and back, for every official peer of the service.
+//!
+//! | peer | files |
+//! | --- | --- |
+//! | client | [`subprotocol`] (negotiation and one file per format), [`message`], [`payload`], [`metadata`], [`close`] |
+//! | caller of the REST API | [`rest`] (versions, error codes), [`token`] |
+//! | everyone | [`names`] |
+//!
+//! Nothing here reads a clock, a random number, a socket or a configuration: what depends on time takes it as an argument.
+
+pub mod close;
+pub mod message;
+pub mod metadata;
+pub mod names;
+pub mod payload;
+pub mod rest;
+pub mod subprotocol;
+pub mod token;

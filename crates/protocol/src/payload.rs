@@ -1,0 +1,93 @@
+//! The user's data with its type, and how it maps to and from HTTP content types.
+
+use bytes::Bytes;
+
+/// What the bytes of a [`Payload`] are. Source: client-protocols 3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataType {
+    /// One JSON value as UTF-8, kept byte for byte.
+    Json,
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+    /// A serialized `google.protobuf.Any`.
+    Protobuf,
+}
+
+impl DataType {
+    /// Parses a `dataType` value; letter case does not matter.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Json, Self::Text, Self::Binary, Self::Protobuf]
+            .into_iter()
+            .find(|data_type| name.eq_ignore_ascii_case(data_type.name()))
+    }
+
+    /// Returns the `dataType` value on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Protobuf => "protobuf",
+        }
+    }
+}
+
+/// The user's data with its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// What the bytes are.
+    pub data_type: DataType,
+    /// The bytes, shared by all receivers. Text may hold invalid UTF-8 when it came by REST (rest-api 2.1).
+    pub data: Bytes,
+}
+
+/// Tells whether `bytes` parse as a `google.protobuf.Any`: field 1 a UTF-8 string, field 2 bytes, others skipped.
+pub fn is_any(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Some(tag) = take_varint(&mut bytes) else {
+            return false;
+        };
+        let (field, wire_type) = (tag >> 3, tag & 7);
+        if field == 0 || tag > u64::from(u32::MAX) {
+            return false;
+        }
+        let value = match wire_type {
+            0 => take_varint(&mut bytes).map(|_| [].as_slice()),
+            1 => take(&mut bytes, 8),
+            2 => take_varint(&mut bytes).and_then(|len| take(&mut bytes, len)),
+            5 => take(&mut bytes, 4),
+            _ => None,
+        };
+        let Some(value) = value else { return false };
+        let is_well_typed = match field {
+            1 => wire_type == 2 && std::str::from_utf8(value).is_ok(),
+            2 => wire_type == 2,
+            _ => true,
+        };
+        if !is_well_typed {
+            return false;
+        }
+    }
+    true
+}
+
+fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
+    let (value, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
+    *bytes = rest;
+    Some(value)
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..70).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << shift.min(63);
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}

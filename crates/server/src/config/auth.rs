@@ -1,0 +1,56 @@
+//! Which tokens are accepted.
+
+use std::time::Duration;
+
+/// Says which tokens are accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthConfig {
+    /// Says which host the audience of a token must name.
+    ///
+    /// Default: [`AudienceHost::Request`]. Choose [`AudienceHost::Configured`] when the `Host` header cannot be trusted, or
+    /// [`AudienceHost::Any`] behind a proxy that rewrites it.
+    pub audience_host: AudienceHost,
+    /// Lets `:generateToken` be called with a token signed by an access key.
+    ///
+    /// Default: true. Set it to false where only identities may issue client tokens.
+    pub generate_token_with_access_key: bool,
+    /// Lets the development key be used on addresses that other machines can reach.
+    ///
+    /// Default: false, since everybody knows that key. Meant for throw-away containers.
+    pub allow_development_key: bool,
+    /// Tolerates clocks that differ by this much when a token's times are checked.
+    ///
+    /// Default: 5 min; range: 0 s to 1 h. Lower it where clocks are kept in step and expiry must be sharp.
+    pub clock_skew: Duration,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            audience_host: AudienceHost::Request,
+            generate_token_with_access_key: true,
+            allow_development_key: false,
+            clock_skew: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Names the host that the audience of a token is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudienceHost {
+    /// The host of the request, as its `Host` header says.
+    Request,
+    /// The host of one of the public endpoints.
+    Configured,
+    /// Any host; only the path of the audience is compared.
+    Any,
+}
+
+impl AudienceHost {
+    /// Lists every value with its word in the configuration file.
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("request", Self::Request),
+        ("configured", Self::Configured),
+        ("any", Self::Any),
+    ];
+}

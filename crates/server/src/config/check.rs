@@ -1,0 +1,402 @@
+//! From settings as they were written to the checked configuration.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::auth::AudienceHost;
+use super::endpoint::Endpoint;
+use super::error::{ConfigError, Place};
+use super::hub::{AnonymousConnectPolicy, DEFAULT_HUB, HubConfig, Hubs, is_hub_name};
+use super::listener::{ListenerConfig, Roles, TlsConfig, TlsVersion};
+use super::logging::{Level, LogCategory, LogFormat};
+use super::secret::Secret;
+use super::section::{Field, Section};
+use super::tree::{Table, Value};
+use super::{Config, SHARDS_MAX};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const KIB: usize = 1 << 10;
+const GIB: usize = 1 << 30;
+/// Least length of a key in bytes.
+const KEY_MIN: usize = 32;
+
+/// Words for the roles of a listener.
+const ROLE_WORDS: [&str; 4] = ["client", "rest", "health", "metrics"];
+
+/// An address to bind and where it was written.
+type Bound = (SocketAddr, Place);
+
+/// Checks all settings; `environment` is what secrets may refer to.
+pub(super) fn check(
+    settings: Table,
+    environment: &[(String, String)],
+) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    let mut bound: Vec<Bound> = Vec::new();
+    for address in &config.listeners[0].bind {
+        bound.push((*address, Place::Default));
+    }
+    let mut root = Section::root(settings);
+    root.read(
+        "public_endpoints",
+        &mut config.public_endpoints,
+        read_endpoints,
+    )?;
+    root.read("shutdown_timeout", &mut config.shutdown_timeout, |field| {
+        field.duration(Duration::ZERO..=HOUR)
+    })?;
+    root.read("shards", &mut config.shards, |field| {
+        field.count(1..=SHARDS_MAX)
+    })?;
+    if let Some(listeners) = root.take("listeners") {
+        (config.listeners, bound) = read_listeners(listeners)?;
+    }
+    if let Some(keys) = root.take("keys") {
+        read_keys(keys.section()?, &mut config, environment)?;
+    }
+    if let Some(auth) = root.take("auth") {
+        read_auth(auth.section()?, &mut config)?;
+    }
+    if let Some(rest) = root.take("rest") {
+        read_rest(rest.section()?, &mut config)?;
+    }
+    root.read("hubs", &mut config.hubs, read_hubs)?;
+    if let Some(limits) = root.take("limits") {
+        read_limits(limits.section()?, &mut config)?;
+    }
+    if let Some(logging) = root.take("logging") {
+        read_logging(logging.section()?, &mut config)?;
+    }
+    root.finish()?;
+    refuse_known_key_beyond_loopback(&config, &bound)?;
+    Ok(config)
+}
+
+fn refuse_known_key_beyond_loopback(config: &Config, bound: &[Bound]) -> Result<(), ConfigError> {
+    let Some(setting) = config.keys.development_key_setting() else {
+        return Ok(());
+    };
+    if config.auth.allow_development_key {
+        return Ok(());
+    }
+    for (address, place) in bound {
+        if !address.ip().to_canonical().is_loopback() {
+            return Err(place.refuse(format!(
+                "refusing to listen on {address} with the development key that everybody knows; set {setting} (see \
+                 `hubwire keygen`) or, in a throw-away container, pass --allow-development-key"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn read_endpoints(field: Field) -> Result<Vec<Endpoint>, ConfigError> {
+    let mut endpoints = Vec::new();
+    for item in field.list()? {
+        let text = item.text()?;
+        match text.parse() {
+            Ok(endpoint) => endpoints.push(endpoint),
+            // What stands before the `@` may be a password.
+            Err(error) if text.contains('@') => {
+                return Err(item.refuse_unseen(&format!("is refused: {error}")));
+            }
+            Err(error) => return Err(item.refuse(&format!("but {error}"))),
+        }
+    }
+    Ok(endpoints)
+}
+
+fn read_listeners(field: Field) -> Result<(Vec<ListenerConfig>, Vec<Bound>), ConfigError> {
+    let place = field.place().clone();
+    let mut listeners = Vec::new();
+    let mut bound: Vec<Bound> = Vec::new();
+    for item in field.list()? {
+        listeners.push(read_listener(item, &mut bound)?);
+    }
+    if !listeners
+        .iter()
+        .any(|listener| listener.roles.client || listener.roles.rest)
+    {
+        return Err(place.refuse("no listener serves clients or REST; give one of `listeners` the role \"client\" or \"rest\""));
+    }
+    Ok((listeners, bound))
+}
+
+fn read_listener(field: Field, bound: &mut Vec<Bound>) -> Result<ListenerConfig, ConfigError> {
+    let missing = field.refuse_unseen("has no `bind`, such as bind = [\"127.0.0.1:8080\"]");
+    let mut listener = ListenerConfig {
+        bind: Vec::new(),
+        roles: Roles::default(),
+        tls: None,
+    };
+    let mut section = field.section()?;
+    section.read("bind", &mut listener.bind, |field| {
+        read_addresses(field, bound)
+    })?;
+    section.read("roles", &mut listener.roles, read_roles)?;
+    section.read("tls", &mut listener.tls, |field| read_tls(field).map(Some))?;
+    section.finish()?;
+    if listener.bind.is_empty() {
+        Err(missing)
+    } else {
+        Ok(listener)
+    }
+}
+
+fn read_addresses(field: Field, bound: &mut Vec<Bound>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut addresses = Vec::new();
+    for item in field.list()? {
+        let text = item.text()?;
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            let hint = "expected an IP address and a port, such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"0.0.0.0:8080\"";
+            return Err(item.refuse(hint));
+        };
+        // Port 0 asks for a free port, a different one each time.
+        if address.port() != 0 && bound.iter().any(|(other, _)| *other == address) {
+            return Err(item.refuse("this address is bound already, list it once"));
+        }
+        bound.push((address, item.place().clone()));
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+fn read_roles(field: Field) -> Result<Roles, ConfigError> {
+    let none = field.refuse_unseen("is empty, leave it out for the default or list some of \"client\", \"rest\", \"health\", \"metrics\"");
+    let mut roles = Roles::NONE;
+    for item in field.list()? {
+        match item.choice(&ROLE_WORDS.map(|word| (word, word)))? {
+            "client" => roles.client = true,
+            "rest" => roles.rest = true,
+            "health" => roles.health = true,
+            _ => roles.metrics = true,
+        }
+    }
+    if roles == Roles::NONE {
+        Err(none)
+    } else {
+        Ok(roles)
+    }
+}
+
+fn read_tls(field: Field) -> Result<TlsConfig, ConfigError> {
+    let place = field.place().clone();
+    let path = field.path().to_owned();
+    let mut section = field.section()?;
+    let (mut cert, mut key, mut min_version) = (None, None, TlsVersion::V1_2);
+    section.read("cert", &mut cert, |field| field.file_path().map(Some))?;
+    section.read("key", &mut key, |field| field.file_path().map(Some))?;
+    section.read("min_version", &mut min_version, |field| {
+        field.choice(TlsVersion::WORDS)
+    })?;
+    section.finish()?;
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(TlsConfig { cert, key, min_version }),
+        (None, _) => Err(place.refuse(format!("{path} has no `cert`; a certificate and its private key go together (flags --tls-cert and --tls-key)"))),
+        (_, None) => Err(place.refuse(format!("{path} has no `key`; a certificate and its private key go together (flags --tls-cert and --tls-key)"))),
+    }
+}
+
+fn read_keys(
+    mut section: Section,
+    config: &mut Config,
+    environment: &[(String, String)],
+) -> Result<(), ConfigError> {
+    let keys = &mut config.keys;
+    section.read("primary", &mut keys.primary, |field| {
+        read_key(&field, environment)
+    })?;
+    section.read("secondary", &mut keys.secondary, |field| {
+        read_key(&field, environment).map(Some)
+    })?;
+    section.read("internal", &mut keys.internal, |field| {
+        read_key(&field, environment).map(Some)
+    })?;
+    section.finish()
+}
+
+fn read_key(field: &Field, environment: &[(String, String)]) -> Result<Secret, ConfigError> {
+    let key = field.secret(environment)?;
+    let text = key.expose();
+    if text.len() < KEY_MIN {
+        let wrong = format!(
+            "has {} bytes, a key has at least {KEY_MIN}; `hubwire keygen` prints a good one",
+            text.len()
+        );
+        Err(field.refuse_unseen(&wrong))
+    } else if text.contains(';') {
+        Err(field.refuse_unseen("contains `;`, which would end it in a connection string; `hubwire keygen` prints a good one"))
+    } else if text.contains(char::is_control) {
+        Err(field.refuse_unseen("contains a control character, such as a line break; `hubwire keygen` prints a good one"))
+    } else if text.trim() != text {
+        Err(field.refuse_unseen("begins or ends with white space; remove it"))
+    } else {
+        Ok(key)
+    }
+}
+
+fn read_auth(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {
+    let auth = &mut config.auth;
+    section.read("audience_host", &mut auth.audience_host, |field| {
+        field.choice(AudienceHost::WORDS)
+    })?;
+    section.read(
+        "generate_token_with_access_key",
+        &mut auth.generate_token_with_access_key,
+        |field| field.truth(),
+    )?;
+    section.read(
+        "allow_development_key",
+        &mut auth.allow_development_key,
+        |field| field.truth(),
+    )?;
+    section.read("clock_skew", &mut auth.clock_skew, |field| {
+        field.duration(Duration::ZERO..=HOUR)
+    })?;
+    section.finish()
+}
+
+fn read_rest(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {
+    let rest = &mut config.rest;
+    section.read(
+        "keep_encoded_slash",
+        &mut rest.keep_encoded_slash,
+        |field| field.truth(),
+    )?;
+    section.read(
+        "require_content_length",
+        &mut rest.require_content_length,
+        |field| field.truth(),
+    )?;
+    section.read("body_max", &mut rest.body_max, |field| {
+        field.size(KIB..=GIB)
+    })?;
+    section.finish()
+}
+
+fn read_hubs(field: Field) -> Result<Hubs, ConfigError> {
+    let mut hubs = Hubs::default();
+    for (name, field) in field.section()?.take_all() {
+        if name != DEFAULT_HUB && !is_hub_name(&name) {
+            return Err(field.key_place().refuse(format!(
+                "{name:?} is no hub name, which is a letter and then up to 127 letters, digits or _ ` , . [ ]"
+            )));
+        }
+        hubs.set(&name, read_hub(field.section()?)?);
+    }
+    Ok(hubs)
+}
+
+/// Writes hub names in lower case, as they are compared.
+pub(super) fn lower_hub_names(settings: &mut Table) -> Result<(), ConfigError> {
+    let Some(Value::Table(hubs)) = settings.get_mut("hubs").map(|node| &mut node.value) else {
+        return Ok(());
+    };
+    for (name, node) in std::mem::take(hubs) {
+        let place = node.key_place.clone();
+        if hubs.insert(name.to_lowercase(), node).is_some() {
+            return Err(place.refuse(format!(
+                "hub {name:?} is listed twice; names that differ only in case are one hub, merge the entries"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn read_hub(mut section: Section) -> Result<HubConfig, ConfigError> {
+    let mut hub = HubConfig::default();
+    let policy = &mut hub.anonymous_connect_policy;
+    section.read("anonymous_connect_policy", policy, |field| {
+        field.choice(AnonymousConnectPolicy::WORDS)
+    })?;
+    let interval = &mut hub.web_socket_keep_alive_interval;
+    section.read("web_socket_keep_alive_interval", interval, |field| {
+        field.duration(SECOND..=120 * SECOND)
+    })?;
+    section.read("allowed_origins", &mut hub.allowed_origins, read_origins)?;
+    let drop_connection = &mut hub.drop_connection_on_event_failure;
+    section.read(
+        "drop_connection_on_event_failure",
+        drop_connection,
+        |field| field.truth(),
+    )?;
+    section.finish()?;
+    Ok(hub)
+}
+
+fn read_origins(field: Field) -> Result<Vec<String>, ConfigError> {
+    let mut origins = Vec::new();
+    for item in field.list()? {
+        let origin = item.text()?.to_ascii_lowercase();
+        let has_host = origin.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty()
+                && !host.is_empty()
+                && !host.contains(['/', '?', '#', '*', '@'])
+                && !host.contains(char::is_whitespace)
+        });
+        if origin == "*" {
+            return Err(item.refuse("leave the list empty to allow every origin"));
+        }
+        // `null` is what browsers send for pages without an origin.
+        if !has_host && origin != "null" {
+            return Err(item.refuse("expected an origin as browsers send it, such as \"https://app.example.com\", without a path"));
+        }
+        origins.push(origin);
+    }
+    Ok(origins)
+}
+
+fn read_limits(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {
+    let limits = &mut config.limits;
+    section.read("message_max", &mut limits.message_max, |field| {
+        field.size(KIB..=GIB)
+    })?;
+    section.read(
+        "outbound_queue_messages",
+        &mut limits.outbound_queue_messages,
+        |field| field.count(1..=usize::MAX),
+    )?;
+    section.read(
+        "outbound_queue_bytes",
+        &mut limits.outbound_queue_bytes,
+        |field| field.size(KIB..=usize::MAX),
+    )?;
+    section.read(
+        "remembered_ack_ids",
+        &mut limits.remembered_ack_ids,
+        |field| field.count(0..=usize::MAX),
+    )?;
+    section.read("close_timeout", &mut limits.close_timeout, |field| {
+        field.duration(Duration::ZERO..=HOUR)
+    })?;
+    section.read("connections_max", &mut limits.connections_max, |field| {
+        field.count(0..=usize::MAX)
+    })?;
+    let timeout = &mut limits.handshake_timeout;
+    section.read("handshake_timeout", timeout, |field| {
+        field.duration(Duration::from_millis(1)..=HOUR)
+    })?;
+    section.read("handshakes_max", &mut limits.handshakes_max, |field| {
+        field.count(1..=usize::MAX)
+    })?;
+    section.finish()
+}
+
+fn read_logging(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {
+    let logging = &mut config.logging;
+    section.read("level", &mut logging.level, |field| {
+        field.choice(Level::WORDS)
+    })?;
+    section.read("format", &mut logging.format, |field| {
+        field.choice(LogFormat::WORDS)
+    })?;
+    section.read("categories", &mut logging.categories, |field| {
+        let mut categories = Vec::new();
+        for item in field.list()? {
+            categories.push(item.choice(LogCategory::WORDS)?);
+        }
+        Ok(categories)
+    })?;
+    section.finish()
+}

@@ -1,0 +1,101 @@
+//! Settings of hubs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Name of the entry that every hub without its own entry uses.
+pub(super) const DEFAULT_HUB: &str = "_default";
+
+/// Holds the settings of one hub.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HubConfig {
+    /// Says whether a client may connect without a token.
+    ///
+    /// Default: deny. A token that is presented must be valid either way.
+    pub anonymous_connect_policy: AnonymousConnectPolicy,
+    /// Sets how often an idle client is pinged; one that stays silent is taken for gone.
+    ///
+    /// Default: 20 s; range: 1 s to 120 s. Lower it behind proxies that cut idle connections early, raise it to save
+    /// traffic.
+    pub web_socket_keep_alive_interval: Duration,
+    /// Lists the browser origins that may connect, such as `https://app.example.com`.
+    ///
+    /// Default: empty, any origin may. Requests without an `Origin` header do not come from browsers and are not checked.
+    pub allowed_origins: Vec<String>,
+    /// Closes a subprotocol connection whose event could not be delivered, instead of only answering with an error ack.
+    ///
+    /// Default: false.
+    pub drop_connection_on_event_failure: bool,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            anonymous_connect_policy: AnonymousConnectPolicy::Deny,
+            web_socket_keep_alive_interval: Duration::from_secs(20),
+            allowed_origins: Vec::new(),
+            drop_connection_on_event_failure: false,
+        }
+    }
+}
+
+/// Says whether a client may connect without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnonymousConnectPolicy {
+    /// A valid token is required.
+    Deny,
+    /// A token may be absent.
+    Allow,
+}
+
+impl AnonymousConnectPolicy {
+    /// Lists every value with its word in the configuration file.
+    pub(super) const WORDS: &[(&str, Self)] = &[("deny", Self::Deny), ("allow", Self::Allow)];
+}
+
+/// Holds the settings of every hub; a hub without its own entry uses `_default`.
+///
+/// An entry inherits nothing from `_default`: what it leaves out has the documented default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hubs {
+    default: HubConfig,
+    named: BTreeMap<String, HubConfig>,
+}
+
+impl Hubs {
+    /// Returns the settings of a hub, given its name in lower case.
+    pub fn get(&self, hub_lower_case: &str) -> &HubConfig {
+        self.named.get(hub_lower_case).unwrap_or(&self.default)
+    }
+
+    /// Replaces the settings of a hub, given its name in lower case, or those of every unlisted hub for `_default`.
+    pub fn set(&mut self, hub_lower_case: &str, settings: HubConfig) {
+        if hub_lower_case == DEFAULT_HUB {
+            self.default = settings;
+        } else {
+            self.named.insert(hub_lower_case.to_owned(), settings);
+        }
+    }
+
+    /// Returns the hubs that have their own entry, in the order of their names; `_default` is not among them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &HubConfig)> {
+        self.named
+            .iter()
+            .map(|(name, settings)| (name.as_str(), settings))
+    }
+
+    /// Returns the settings of the hubs that have no entry of their own.
+    pub fn default_hub(&self) -> &HubConfig {
+        &self.default
+    }
+}
+
+/// Tells whether a name follows the official pattern of hub names.
+pub(super) fn is_hub_name(name: &str) -> bool {
+    let is_inner = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'`' | b',' | b'.' | b'[' | b']')
+    };
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.len() <= 128
+        && name.bytes().all(is_inner)
+}

@@ -1,0 +1,214 @@
+//! The configuration written as TOML.
+
+use std::fmt::{self, Write};
+
+use super::Config;
+use super::auth::AudienceHost;
+use super::hub::{AnonymousConnectPolicy, DEFAULT_HUB, HubConfig};
+use super::listener::{ListenerConfig, Roles, TlsVersion};
+use super::logging::{Level, LogCategory, LogFormat};
+use super::overlay::word;
+use super::secret::{DEVELOPMENT_KEY, Keys, Secret};
+use super::value::{format_duration, format_size};
+
+/// Writes the whole configuration as TOML that loads back, secrets excepted.
+pub(super) fn to_toml(config: &Config) -> String {
+    let mut text = String::new();
+    write_all(&mut text, config).expect("writing to a String never fails");
+    text
+}
+
+fn write_all(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(
+        out,
+        "public_endpoints = {}",
+        quoted_list(config.public_endpoints.iter().map(ToString::to_string))
+    )?;
+    writeln!(
+        out,
+        "shutdown_timeout = \"{}\"",
+        format_duration(config.shutdown_timeout)
+    )?;
+    writeln!(out, "shards = {}", config.shards)?;
+    for listener in &config.listeners {
+        write_listener(out, listener)?;
+    }
+    write_keys(out, &config.keys)?;
+    let auth = &config.auth;
+    writeln!(out, "\n[auth]")?;
+    writeln!(
+        out,
+        "audience_host = {}",
+        quoted(word(AudienceHost::WORDS, auth.audience_host))
+    )?;
+    writeln!(
+        out,
+        "generate_token_with_access_key = {}",
+        auth.generate_token_with_access_key
+    )?;
+    writeln!(
+        out,
+        "allow_development_key = {}",
+        auth.allow_development_key
+    )?;
+    writeln!(out, "clock_skew = \"{}\"", format_duration(auth.clock_skew))?;
+    writeln!(out, "\n[rest]")?;
+    writeln!(
+        out,
+        "keep_encoded_slash = {}",
+        config.rest.keep_encoded_slash
+    )?;
+    writeln!(
+        out,
+        "require_content_length = {}",
+        config.rest.require_content_length
+    )?;
+    writeln!(out, "body_max = \"{}\"", format_size(config.rest.body_max))?;
+    write_hub(out, DEFAULT_HUB, config.hubs.default_hub())?;
+    for (name, hub) in config.hubs.iter() {
+        write_hub(out, name, hub)?;
+    }
+    write_limits(out, config)?;
+    let categories = config
+        .logging
+        .categories
+        .iter()
+        .map(|category| word(LogCategory::WORDS, *category).to_owned());
+    writeln!(out, "\n[logging]")?;
+    writeln!(
+        out,
+        "level = {}",
+        quoted(word(Level::WORDS, config.logging.level))
+    )?;
+    writeln!(
+        out,
+        "format = {}",
+        quoted(word(LogFormat::WORDS, config.logging.format))
+    )?;
+    writeln!(out, "categories = {}", quoted_list(categories))
+}
+
+fn write_listener(out: &mut String, listener: &ListenerConfig) -> fmt::Result {
+    let Roles {
+        client,
+        rest,
+        health,
+        metrics,
+    } = listener.roles;
+    let roles = [
+        ("client", client),
+        ("rest", rest),
+        ("health", health),
+        ("metrics", metrics),
+    ];
+    let served = roles
+        .iter()
+        .filter(|(_, is_served)| *is_served)
+        .map(|(role, _)| (*role).to_owned());
+    writeln!(out, "\n[[listeners]]")?;
+    writeln!(
+        out,
+        "bind = {}",
+        quoted_list(listener.bind.iter().map(ToString::to_string))
+    )?;
+    writeln!(out, "roles = {}", quoted_list(served))?;
+    if let Some(tls) = &listener.tls {
+        let (cert, key) = (
+            quoted(&tls.cert.to_string_lossy()),
+            quoted(&tls.key.to_string_lossy()),
+        );
+        let min_version = quoted(word(TlsVersion::WORDS, tls.min_version));
+        writeln!(
+            out,
+            "tls = {{ cert = {cert}, key = {key}, min_version = {min_version} }}"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_keys(out: &mut String, keys: &Keys) -> fmt::Result {
+    writeln!(out, "\n[keys]")?;
+    let settings = [
+        ("primary", Some(&keys.primary)),
+        ("secondary", keys.secondary.as_ref()),
+        ("internal", keys.internal.as_ref()),
+    ];
+    for (name, key) in settings {
+        match key.map(Secret::expose) {
+            None => writeln!(out, "# {name} is not set")?,
+            Some(DEVELOPMENT_KEY) => writeln!(
+                out,
+                "{name} = \"{DEVELOPMENT_KEY}\"  # the development key, which everybody knows"
+            )?,
+            Some(_) => writeln!(out, "# {name} = \"***\"  (set, and not printed)")?,
+        }
+    }
+    Ok(())
+}
+
+fn write_hub(out: &mut String, name: &str, hub: &HubConfig) -> fmt::Result {
+    let is_bare = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let name = if is_bare {
+        name.to_owned()
+    } else {
+        quoted(name)
+    };
+    let policy = word(AnonymousConnectPolicy::WORDS, hub.anonymous_connect_policy);
+    writeln!(out, "\n[hubs.{name}]")?;
+    writeln!(out, "anonymous_connect_policy = {}", quoted(policy))?;
+    writeln!(
+        out,
+        "web_socket_keep_alive_interval = \"{}\"",
+        format_duration(hub.web_socket_keep_alive_interval)
+    )?;
+    writeln!(
+        out,
+        "allowed_origins = {}",
+        quoted_list(hub.allowed_origins.iter().cloned())
+    )?;
+    writeln!(
+        out,
+        "drop_connection_on_event_failure = {}",
+        hub.drop_connection_on_event_failure
+    )
+}
+
+fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
+    let limits = &config.limits;
+    writeln!(out, "\n[limits]")?;
+    writeln!(out, "message_max = \"{}\"", format_size(limits.message_max))?;
+    writeln!(
+        out,
+        "outbound_queue_messages = {}",
+        limits.outbound_queue_messages
+    )?;
+    writeln!(
+        out,
+        "outbound_queue_bytes = \"{}\"",
+        format_size(limits.outbound_queue_bytes)
+    )?;
+    writeln!(out, "remembered_ack_ids = {}", limits.remembered_ack_ids)?;
+    writeln!(
+        out,
+        "close_timeout = \"{}\"",
+        format_duration(limits.close_timeout)
+    )?;
+    writeln!(out, "connections_max = {}", limits.connections_max)?;
+    writeln!(
+        out,
+        "handshake_timeout = \"{}\"",
+        format_duration(limits.handshake_timeout)
+    )?;
+    writeln!(out, "handshakes_max = {}", limits.handshakes_max)
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn quoted_list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.map(|item| quoted(&item)).collect();
+    format!("[{}]", items.join(", "))
+}

@@ -1,0 +1,165 @@
+"""Servers, SDK clients and WebSocket clients for the tests; everything opened here is closed here.
+
+Every test that takes `api` runs four times: the blocking and the awaiting SDK, over http and https.
+It has a hub of its own, so that "everyone" means everyone whom the test connected.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import sdk
+from certificate import write_certificates
+from clients import JsonClient, SimpleClient
+from service import Authority, Service
+
+_running: list[Service] = []
+_log_sizes: dict[int, int] = {}
+_hub_numbers = itertools.count(1)
+
+
+def pytest_sessionstart() -> None:
+    binary = os.environ.get("HUBWIRE_BIN")
+    if not binary:
+        raise pytest.UsageError(
+            "HUBWIRE_BIN is not set; `cargo xtask conformance python` builds the binary and sets it"
+        )
+    if not pathlib.Path(binary).is_file():
+        raise pytest.UsageError(f"HUBWIRE_BIN is {binary}, which is no file")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    _log_sizes.update({id(service): service.log_size() for service in _running})
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Shows with a failure what the servers logged during that test."""
+    report = yield
+    if report.failed:
+        for service in _running:
+            log = service.log_since(_log_sizes.get(id(service), 0))
+            report.sections.append((f"stderr of hubwire ({service.name})", log or "(nothing)"))
+    return report
+
+
+@contextlib.contextmanager
+def running(service: Service) -> Iterator[Service]:
+    _running.append(service)
+    try:
+        yield service
+    finally:
+        service.kill()
+        _running.remove(service)
+
+
+@pytest.fixture(scope="session")
+def http_service() -> Iterator[Service]:
+    with running(Service("http")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def https_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    authority, certificate, key = write_certificates(tmp_path_factory.mktemp("tls"))
+    arguments = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with running(Service("https", *arguments, authority=Authority(authority))) as service:
+        yield service
+
+
+@pytest.fixture
+def start_service(tmp_path: pathlib.Path) -> Iterator[Callable[..., Service]]:
+    """Starts a server of this test's own, optionally with a configuration file of that text."""
+    with contextlib.ExitStack() as stack:
+
+        def start(config: str | None = None) -> Service:
+            arguments = []
+            if config is not None:
+                file = tmp_path / "hubwire.toml"
+                file.write_text(config, encoding="utf-8")
+                arguments = ["--config", str(file)]
+            return stack.enter_context(running(Service("of this test", *arguments)))
+
+        yield start
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Any]]:
+    """Connects a client of the given class; all of them are closed after the test."""
+    opened: list[SimpleClient] = []
+
+    def open_client(kind: type[SimpleClient], service: Service, url: str) -> SimpleClient:
+        client = kind(url, service.tls_context())
+        opened.append(client)
+        return client
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+class Api:
+    """The SDK on one hub, with clients that get their tokens from it."""
+
+    def __init__(
+        self,
+        service: Service,
+        make: Callable[..., Any],
+        connect: Callable[..., Any],
+        stack: contextlib.ExitStack,
+    ):
+        self.service = service
+        self.hub = f"chat_{next(_hub_numbers)}"
+        self._make = make
+        self._connect = connect
+        self._stack = stack
+        self._fences = itertools.count(1)
+        self.client = self.make_client()
+
+    def make_client(self, hub: str | None = None, access_key: str | None = None) -> Any:
+        """The SDK in the same style on the same server, with another hub or key."""
+        connection_string = self.service.connection_string
+        if access_key is not None:
+            connection_string = connection_string.replace(self.service.access_key, access_key)
+        client = self._make(self.service, connection_string, hub or self.hub)
+        self._stack.callback(client.close)
+        return client
+
+    def connect(self, url: str) -> SimpleClient:
+        return self._connect(SimpleClient, self.service, url)
+
+    def simple(self, **token: Any) -> SimpleClient:
+        return self._connect(SimpleClient, self.service, self._url(token))
+
+    def json(self, **token: Any) -> JsonClient:
+        return self._connect(JsonClient, self.service, self._url(token))
+
+    def _url(self, token: dict[str, Any]) -> str:
+        return self.client.get_client_access_token(**token)["url"]
+
+    def expect_nothing_more(self, *clients: SimpleClient) -> None:
+        """Every client has received all it was sent. Proved by a message to the whole hub that
+        each of them must see next, since a connection receives in the order of acceptance."""
+        fence = f"fence {next(self._fences)}"
+        self.client.send_to_all(fence, content_type="text/plain")
+        for client in clients:
+            received = client.receive()
+            if isinstance(client, JsonClient):
+                received = received.get("data", received)
+            assert received == fence
+
+
+@pytest.fixture(params=["blocking-http", "awaiting-http", "blocking-https", "awaiting-https"])
+def api(request: pytest.FixtureRequest, connect: Callable[..., Any]) -> Iterator[Api]:
+    style, scheme = request.param.split("-")
+    service = request.getfixturevalue(f"{scheme}_service")
+    make = sdk.make_blocking if style == "blocking" else sdk.Awaited
+    with contextlib.ExitStack() as stack:
+        yield Api(service, make, connect, stack)
