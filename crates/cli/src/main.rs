@@ -1,1 +1,33 @@
-fn main() {}
+//! The `hubwire` binary: serves, checks and prints configurations, makes keys.
+
+mod arguments;
+mod check_config;
+mod failure;
+mod keygen;
+mod logging;
+mod print_config;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        None => serve::run(arguments.settings),
+        Some(Command::Serve(settings)) => serve::run(settings),
+        Some(Command::CheckConfig(settings)) => check_config::run(settings),
+        Some(Command::PrintConfig(settings)) => print_config::run(settings),
+        Some(Command::Keygen(arguments)) => keygen::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

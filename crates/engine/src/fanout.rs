@@ -58,9 +58,18 @@ impl Shard {
 
     fn for_each(&self, hub: &Hub, target: &Target, mut each: impl FnMut(Receiver)) {
         match target {
-            Target::All => self.registry.hub_connections(hub).iter().copied().for_each(each),
+            Target::All => self
+                .registry
+                .hub_connections(hub)
+                .iter()
+                .copied()
+                .for_each(each),
             Target::Group(group) => {
-                self.registry.group_members(hub, group).iter().copied().for_each(each);
+                self.registry
+                    .group_members(hub, group)
+                    .iter()
+                    .copied()
+                    .for_each(each);
             }
             Target::User(user) => self.registry.user_connections(hub, user).for_each(each),
             Target::Connection(id) => {
@@ -90,7 +99,6 @@ fn frame_for(
     frames: &mut [Option<FrameId>; Subprotocol::COUNT],
     out: &mut Outputs,
 ) -> FrameId {
-    *frames[subprotocol.index()].get_or_insert_with(|| {
-        out.add_frame(message.frame(subprotocol).clone(), message.expires())
-    })
+    *frames[subprotocol.index()]
+        .get_or_insert_with(|| out.add_frame(message.frame(subprotocol).clone(), message.expires()))
 }

@@ -31,7 +31,11 @@ impl Bucket {
 
     /// FNV-1a, since every node must come to the same number.
     fn hash(kind: u8, hub: &Hub, name: &str) -> Self {
-        let bytes = [kind].into_iter().chain(hub.as_str().bytes()).chain([0]).chain(name.bytes());
+        let bytes = [kind]
+            .into_iter()
+            .chain(hub.as_str().bytes())
+            .chain([0])
+            .chain(name.bytes());
         let hash = bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
         });

@@ -73,8 +73,7 @@ impl Message {
 
     /// Returns the frame that receivers of this subprotocol get.
     pub fn frame(&self, subprotocol: Subprotocol) -> &Frame {
-        self.frames[subprotocol.index()]
-            .get_or_init(|| subprotocol.encode_data(&self.data).into())
+        self.frames[subprotocol.index()].get_or_init(|| subprotocol.encode_data(&self.data).into())
     }
 
     /// Returns the moment from which on it is no longer sent to anybody.

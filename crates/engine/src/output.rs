@@ -107,6 +107,11 @@ pub enum Reply {
 /// What the shell is to do, in this order.
 #[derive(Debug)]
 pub enum Output {
+    /// Make room for a connection: what is sent to it waits until its socket is attached.
+    Opened {
+        /// Its place.
+        key: ConnectionKey,
+    },
     /// Append a frame to a socket's output.
     Send {
         /// The connection's slot.

@@ -124,7 +124,10 @@ impl Rules {
             Some(is_allowed) => *is_allowed,
             None => {
                 self.allows_all
-                    || details.patterns.iter().any(|pattern| pattern.matches(group.as_str()))
+                    || details
+                        .patterns
+                        .iter()
+                        .any(|pattern| pattern.matches(group.as_str()))
             }
         }
     }

@@ -120,7 +120,14 @@ impl Registry {
     }
 
     pub(crate) fn slots(&self) -> Vec<u32> {
-        self.connections.iter().map(|(slot, _)| slot as u32).collect()
+        self.connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect()
+    }
+
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.len()
     }
 
     /// Returns the hub of a connection, which has one as long as it is active.
@@ -253,7 +260,9 @@ impl Registry {
         let Some(&group) = self.hubs[connection.hub as usize].groups.get(name) else {
             return;
         };
-        let found = connection.memberships.binary_search_by_key(&group, |entry| entry.group);
+        let found = connection
+            .memberships
+            .binary_search_by_key(&group, |entry| entry.group);
         if let Ok(place) = found {
             let membership = connection.memberships.remove(place);
             self.remove_member(slot, membership, out);
@@ -303,14 +312,19 @@ impl Registry {
     }
 
     /// Returns the connections of a user.
-    pub(crate) fn user_connections(&self, hub: &Hub, user: &UserId) -> impl Iterator<Item = Receiver> {
+    pub(crate) fn user_connections(
+        &self,
+        hub: &Hub,
+        user: &UserId,
+    ) -> impl Iterator<Item = Receiver> {
         let first = self
             .hub(hub)
             .and_then(|entry| entry.users.get(user))
             .copied()
             .unwrap_or(NOBODY);
         std::iter::successors(self.get(first).map(|entry| (first, entry)), |(_, entry)| {
-            self.get(entry.user_next).map(|next| (entry.user_next, next))
+            self.get(entry.user_next)
+                .map(|next| (entry.user_next, next))
         })
         .map(|(slot, entry)| Receiver {
             slot,
@@ -319,7 +333,9 @@ impl Registry {
     }
 
     fn hub(&self, hub: &Hub) -> Option<&HubEntry> {
-        self.hub_by_name.get(hub).map(|&hub| &self.hubs[hub as usize])
+        self.hub_by_name
+            .get(hub)
+            .map(|&hub| &self.hubs[hub as usize])
     }
 
     fn hub_entry(&mut self, name: &Hub, settings: Arc<HubSettings>, out: &mut Outputs) -> u32 {

@@ -68,6 +68,11 @@ impl Shard {
         self.timers.next()
     }
 
+    /// Returns how many groups have members here.
+    pub fn group_count(&self) -> usize {
+        self.registry.group_count()
+    }
+
     /// Notes that bytes came from a client, or that they could not come because its socket is deliberately not read.
     pub fn heard(&mut self, key: ConnectionKey, now: Time) {
         if let Some(connection) = self.registry.get_mut(key.slot)
@@ -95,6 +100,11 @@ impl Shard {
             },
             out,
         );
+        let key = ConnectionKey {
+            slot,
+            generation: self.generation,
+        };
+        out.push(Output::Opened { key });
         let id = self.id(slot, open.random);
         let connected = ControlMessage::Connected {
             connection_id: &id.to_string(),
@@ -109,10 +119,7 @@ impl Shard {
         out.push(Output::Reply {
             token: reply,
             reply: Reply::Opened {
-                key: ConnectionKey {
-                    slot,
-                    generation: self.generation,
-                },
+                key,
                 id,
                 ignored_roles,
             },
@@ -145,9 +152,10 @@ impl Shard {
                     CloseCategory::ConnectionLost,
                     "The connection could not be activated.",
                 ),
-                SocketEnd::InternalError => {
-                    (CloseCategory::ServiceTransientError, "Internal server error")
-                }
+                SocketEnd::InternalError => (
+                    CloseCategory::ServiceTransientError,
+                    "Internal server error",
+                ),
             };
             self.end(key.slot, category, reason.to_owned(), out);
         }
@@ -250,7 +258,10 @@ impl Shard {
         id: &ConnectionId,
         change: impl FnOnce(&mut Permissions) -> Reply,
     ) -> Reply {
-        match self.find(hub, id).and_then(|slot| self.registry.get_mut(slot)) {
+        match self
+            .find(hub, id)
+            .and_then(|slot| self.registry.get_mut(slot))
+        {
             Some(connection) => change(&mut connection.permissions),
             None => Reply::NotFound,
         }
@@ -371,7 +382,8 @@ impl Shard {
             .next_ping(now)
             .min(connection.last_heard.after_ms(settings.silence_max_ms()));
         out.push(Output::Ping { to: key.slot });
-        self.timers.set(due.max(now.after_ms(1)), Timer::KeepAlive(key));
+        self.timers
+            .set(due.max(now.after_ms(1)), Timer::KeepAlive(key));
     }
 
     fn is_active(&self, key: ConnectionKey) -> bool {

@@ -53,7 +53,10 @@ impl Metadata {
         if value.len() > VALUE_MAX {
             return Err(MetadataError::ValueLength(key));
         }
-        if !value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+        if !value
+            .bytes()
+            .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+        {
             return Err(MetadataError::ValueCharacters(key));
         }
         let total = self.total + key.len() + value.len();
@@ -70,7 +73,9 @@ impl Metadata {
 
     /// Returns the entries in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Tells whether there is no entry.

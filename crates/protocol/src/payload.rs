@@ -73,6 +73,38 @@ pub fn is_any(mut bytes: &[u8]) -> bool {
     true
 }
 
+/// Deepest nesting of arrays and objects in JSON that is accepted by REST. Source: rest-api 6.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Tells whether `bytes` are exactly one JSON value in UTF-8, nested at most [`JSON_DEPTH_MAX`] deep.
+pub fn is_json(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+        && json_depth(bytes) <= JSON_DEPTH_MAX
+}
+
+/// Counts the nesting of a valid JSON value.
+fn json_depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut is_in_string = false;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if is_in_string => {
+                bytes.next();
+            }
+            b'"' => is_in_string = !is_in_string,
+            b'[' | b'{' if !is_in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !is_in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     let (value, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
     *bytes = rest;

@@ -2,7 +2,7 @@
 
 mod audience;
 
-pub use audience::{client_audience_matches, rest_audience_matches};
+pub use audience::{audience_host, client_audience_matches, rest_audience_matches};
 
 use std::collections::BTreeMap;
 
@@ -136,7 +136,10 @@ pub fn sign_client_token(claims: &ClientTokenClaims, key: &str, key_id: Option<&
         ("aud", Value::from(claims.audience.as_str())),
         ("iat", claims.issued_at.into()),
         ("nbf", claims.issued_at.into()),
-        ("exp", claims.issued_at.saturating_add(claims.lifetime).into()),
+        (
+            "exp",
+            claims.issued_at.saturating_add(claims.lifetime).into(),
+        ),
     ]);
     if let Some(user_id) = &claims.user_id {
         body.insert("sub", user_id.as_str().into());

@@ -165,10 +165,12 @@ impl Decoder {
                 Some(event) => event,
                 None => return Ok(Progress::Fragment { consumed }),
             },
-            Opcode::Binary => match self.first_frame(MessageKind::Binary, head.is_final, payload)? {
-                Some(event) => event,
-                None => return Ok(Progress::Fragment { consumed }),
-            },
+            Opcode::Binary => {
+                match self.first_frame(MessageKind::Binary, head.is_final, payload)? {
+                    Some(event) => event,
+                    None => return Ok(Progress::Fragment { consumed }),
+                }
+            }
             Opcode::Continuation => match self.continuation(head.is_final, payload)? {
                 Some(event) => event,
                 None => return Ok(Progress::Fragment { consumed }),

@@ -1,8 +1,6 @@
 // A page in Chromium as a client, the official JavaScript package as its service.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import http from "node:http";
 import { after, afterEach, before, test } from "node:test";
 
 import { WebPubSubServiceClient } from "@azure/web-pubsub";
@@ -10,7 +8,7 @@ import { chromium } from "playwright-core";
 
 import { JSON_SUBPROTOCOL } from "./clients.mjs";
 import { Service } from "./service.mjs";
-import { within } from "./within.mjs";
+import { Site } from "./site.mjs";
 
 const HUB = "chat";
 const WAIT_MS = 10_000;
@@ -110,28 +108,6 @@ test("a hub with allowed origins admits their pages and no other", async () => {
   assert.equal((await next(allowed)).frame.event, "connected");
   await allowed.context().close();
 });
-
-/** A web server of one empty page, on a port and therefore an origin of its own. */
-class Site {
-  #server;
-
-  static async start() {
-    const site = new Site();
-    site.#server = http.createServer((request, response) => {
-      response.setHeader("Content-Type", "text/html; charset=utf-8");
-      response.end("<!doctype html><title>page</title>");
-    });
-    site.#server.listen(0, "127.0.0.1");
-    await within(WAIT_MS, "the page server", once(site.#server, "listening"));
-    site.origin = `http://127.0.0.1:${site.#server.address().port}`;
-    return site;
-  }
-
-  stop() {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-}
 
 async function startService(config) {
   const service = await Service.start(config);

@@ -5,8 +5,7 @@ import json
 import ssl
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+import websocket
 
 RECEIVE_TIMEOUT_S = 10
 
@@ -19,35 +18,34 @@ class SimpleClient:
     subprotocol: str | None = None
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None):
-        self._socket = connect(
+        self._socket = websocket.create_connection(
             url,
+            timeout=RECEIVE_TIMEOUT_S,
             subprotocols=[self.subprotocol] if self.subprotocol else None,
-            ssl=tls,
-            proxy=None,
-            open_timeout=RECEIVE_TIMEOUT_S,
-            close_timeout=RECEIVE_TIMEOUT_S,
-            max_size=None,
+            sslopt={"context": tls} if tls else None,
+            suppress_origin=True,
+            http_no_proxy=["127.0.0.1"],
         )
-
-    @property
-    def negotiated(self) -> str | None:
-        return self._socket.subprotocol
+        assert self._socket.getsubprotocol() == self.subprotocol
 
     def receive(self) -> Any:
         """The next message: `str` of a text frame, `bytes` of a binary one."""
-        return self._socket.recv(timeout=RECEIVE_TIMEOUT_S)
+        opcode, data = self._receive()
+        assert opcode != websocket.ABNF.OPCODE_CLOSE, f"expected a message, was closed: {data!r}"
+        return data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else data
 
     def expect_close(self) -> tuple[int, str]:
         """Code and reason of the service's close frame, which must be the next thing that comes."""
-        try:
-            message = self._socket.recv(timeout=RECEIVE_TIMEOUT_S)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, f"closed without a close frame: {closed}"
-            return closed.rcvd.code, closed.rcvd.reason
-        raise AssertionError(f"expected a close, received {message!r}")
+        opcode, data = self._receive()
+        assert opcode == websocket.ABNF.OPCODE_CLOSE, f"expected a close, received {data!r}"
+        return int.from_bytes(data[:2], "big"), data[2:].decode()
+
+    def _receive(self) -> tuple[int, bytes]:
+        opcode, frame = self._socket.recv_data_frame()
+        return opcode, frame.data
 
     def close(self) -> None:
-        self._socket.close()
+        self._socket.shutdown()
 
 
 class JsonClient(SimpleClient):

@@ -60,10 +60,17 @@ def running(service: Service) -> Iterator[Service]:
         _running.remove(service)
 
 
+def expect_clean_end(service: Service) -> None:
+    """Whatever the tests did to it, the process is there to be asked to stop, and does."""
+    service.terminate()
+    assert service.wait() == 0, service.log()
+
+
 @pytest.fixture(scope="session")
 def http_service() -> Iterator[Service]:
     with running(Service("http")) as service:
         yield service
+        expect_clean_end(service)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +79,7 @@ def https_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
     arguments = ["--tls-cert", str(certificate), "--tls-key", str(key)]
     with running(Service("https", *arguments, authority=Authority(authority))) as service:
         yield service
+        expect_clean_end(service)
 
 
 @pytest.fixture

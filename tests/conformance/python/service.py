@@ -1,5 +1,6 @@
 """The hubwire process under test."""
 
+import ctypes
 import dataclasses
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import signal
 import ssl
 import subprocess
+import sys
 import threading
 import urllib.parse
 
@@ -50,6 +52,7 @@ class Service:
             encoding="utf-8",
             errors="replace",
             env=_clean_environment(),
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         self._readers = [
             threading.Thread(target=self._read_stdout, daemon=True),
@@ -103,9 +106,12 @@ class Service:
     def log_since(self, size: int) -> str:
         return "".join(self._log[size:])
 
-    def stop(self) -> int:
-        """Asks the process to stop, and returns its exit code."""
+    def terminate(self) -> None:
+        """Asks the process to stop."""
         self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """The exit code of the process, which must have been asked to stop."""
         try:
             return self._process.wait(timeout=STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -139,3 +145,9 @@ class Service:
 def _clean_environment() -> dict[str, str]:
     """The environment without settings that would change the server under test."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HUBWIRE_")}
+
+
+def _end_with_parent() -> None:
+    """Has the kernel end this process with the test run, however that ends."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

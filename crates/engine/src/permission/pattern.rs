@@ -92,7 +92,11 @@ impl Pattern {
         self.skip_empty_runs(&mut reached);
         for unit in name.encode_utf16() {
             let mut next = vec![false; tokens.len() + 1];
-            for (index, token) in tokens.iter().enumerate().filter(|(index, _)| reached[*index]) {
+            for (index, token) in tokens
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| reached[*index])
+            {
                 match token {
                     Token::Unit(wanted) => next[index + 1] |= *wanted == unit,
                     Token::One => next[index + 1] |= unit != DOT,
@@ -136,7 +140,10 @@ mod tests {
             ("***", "a.b"),
         ];
         for (pattern, name) in matching {
-            assert!(Pattern::parse(pattern).unwrap().matches(name), "{pattern} should match {name}");
+            assert!(
+                Pattern::parse(pattern).unwrap().matches(name),
+                "{pattern} should match {name}"
+            );
         }
         let others = [
             ("ab*", "ab.cd"),
@@ -148,13 +155,24 @@ mod tests {
             ("clientA.rooms.?1", "clientA.rooms.1"),
         ];
         for (pattern, name) in others {
-            assert!(!Pattern::parse(pattern).unwrap().matches(name), "{pattern} should not match {name}");
+            assert!(
+                !Pattern::parse(pattern).unwrap().matches(name),
+                "{pattern} should not match {name}"
+            );
         }
     }
 
     #[test]
     fn bad_escapes_and_too_many_wildcards_are_invalid() {
-        for pattern in ["", r"a\b", r"a\", "******", "?????*", "*a*a*a*a*a*", "??????"] {
+        for pattern in [
+            "",
+            r"a\b",
+            r"a\",
+            "******",
+            "?????*",
+            "*a*a*a*a*a*",
+            "??????",
+        ] {
             assert_eq!(Pattern::parse(pattern), None, "{pattern}");
         }
         assert!(Pattern::parse("*a*a*a*a*").is_some());

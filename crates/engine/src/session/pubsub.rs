@@ -12,13 +12,7 @@ use crate::shard::Shard;
 use crate::timers::Time;
 
 impl Shard {
-    pub(super) fn json_message(
-        &mut self,
-        now: Time,
-        slot: u32,
-        payload: &[u8],
-        out: &mut Outputs,
-    ) {
+    pub(super) fn json_message(&mut self, now: Time, slot: u32, payload: &[u8], out: &mut Outputs) {
         match json::parse(payload) {
             Ok(message) => self.client_message(now, slot, message, out),
             Err(_) => {
@@ -28,13 +22,7 @@ impl Shard {
         }
     }
 
-    fn client_message(
-        &mut self,
-        now: Time,
-        slot: u32,
-        message: ClientMessage,
-        out: &mut Outputs,
-    ) {
+    fn client_message(&mut self, now: Time, slot: u32, message: ClientMessage, out: &mut Outputs) {
         match message {
             ClientMessage::JoinGroup { group, ack_id } => {
                 self.acked(slot, ack_id, out, |shard, out| {
@@ -120,7 +108,9 @@ impl Shard {
         if outcome.is_ok()
             && let Some(connection) = self.registry.get_mut(slot)
         {
-            connection.acks.remember(ack_id, self.limits.remembered_ack_ids);
+            connection
+                .acks
+                .remember(ack_id, self.limits.remembered_ack_ids);
         }
         let ack = ControlMessage::Ack {
             ack_id,

@@ -33,7 +33,10 @@ impl Shard {
                 self.close(now, slot, close, CloseCategory::EventHandlerNotFound, out);
             }
             Some(RawMode::Publish { group, no_echo }) => {
-                if !connection.permissions.allows(Permission::SendToGroup, group) {
+                if !connection
+                    .permissions
+                    .allows(Permission::SendToGroup, group)
+                {
                     let close = Close::publish_forbidden();
                     self.close(now, slot, close, CloseCategory::Unauthorized, out);
                     return;

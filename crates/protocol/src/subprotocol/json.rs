@@ -10,9 +10,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::message::{
-    ClientMessage, Content, ControlMessage, DataMessage, From, TTL_SECONDS_MAX,
-};
+use crate::message::{ClientMessage, Content, ControlMessage, DataMessage, From, TTL_SECONDS_MAX};
 use crate::metadata::Metadata;
 use crate::names::{EventName, GroupName};
 use crate::payload::{DataType, Payload, is_any};
@@ -102,7 +100,8 @@ impl<'a> Fields<'a> {
         self.no_stream()?;
         let name: Cow<'_, str> = self.required(self.event_name, "event is not a string")?;
         Ok(ClientMessage::Event {
-            event: EventName::new(&name).map_err(|_| InvalidMessage("event is not a valid name"))?,
+            event: EventName::new(&name)
+                .map_err(|_| InvalidMessage("event is not a valid name"))?,
             content: self.content()?,
             ack_id: self.ack_id()?,
         })
@@ -119,7 +118,9 @@ impl<'a> Fields<'a> {
 
     fn no_stream(&self) -> Result<(), InvalidMessage> {
         match self.stream {
-            Some(stream) if stream.get() != "null" => Err(InvalidMessage("stream is not supported")),
+            Some(stream) if stream.get() != "null" => {
+                Err(InvalidMessage("stream is not supported"))
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -165,9 +166,7 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<T>, InvalidMessage> {
         match value {
             None => Ok(None),
-            Some(value) => {
-                serde_json::from_str(value.get()).map_err(|_| InvalidMessage(otherwise))
-            }
+            Some(value) => serde_json::from_str(value.get()).map_err(|_| InvalidMessage(otherwise)),
         }
     }
 }
@@ -177,8 +176,8 @@ fn parse_data(data_type: DataType, data: &RawValue) -> Result<Payload, InvalidMe
         return Err(InvalidMessage("data is null"));
     }
     let text = || -> Result<Cow<'_, str>, InvalidMessage> {
-        let text: BorrowedText<'_> = serde_json::from_str(data.get())
-            .map_err(|_| InvalidMessage("data is not a string"))?;
+        let text: BorrowedText<'_> =
+            serde_json::from_str(data.get()).map_err(|_| InvalidMessage("data is not a string"))?;
         Ok(text.0)
     };
     let base64 = || -> Result<Bytes, InvalidMessage> {

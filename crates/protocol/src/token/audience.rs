@@ -66,7 +66,13 @@ pub fn client_audience_matches<'a>(
     is(&["client", "hubs", hub])
         || (is_legacy
             && is(&["client"])
-            && query_hub().is_none_or(|named| decode(named.as_bytes()).eq_ignore_ascii_case(hub.as_bytes())))
+            && query_hub()
+                .is_none_or(|named| decode(named.as_bytes()).eq_ignore_ascii_case(hub.as_bytes())))
+}
+
+/// Returns the host that an audience names, without a default port.
+pub fn audience_host(audience: &str) -> Option<&str> {
+    split_audience(audience).map(|(host, _)| host)
 }
 
 /// Splits an audience into host and path, without scheme, query and default port.
@@ -107,9 +113,7 @@ fn segments(path: &str, times: usize) -> Vec<Vec<u8>> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/')
-        .map(|segment| {
-            (0..times).fold(segment.as_bytes().to_vec(), |segment, _| decode(&segment))
-        })
+        .map(|segment| (0..times).fold(segment.as_bytes().to_vec(), |segment, _| decode(&segment)))
         .collect()
 }
 

@@ -1,0 +1,158 @@
+//! One request: which part of the service answers it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, StatusCode, Version};
+
+use crate::auth::Auth;
+use crate::config::{Config, Roles};
+use crate::metrics::{self, Metrics};
+use crate::node::Node;
+use crate::{rest, upgrade};
+
+pub(crate) type Response = hyper::Response<Full<Bytes>>;
+
+/// Seconds after which a refused client or caller may try again.
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
+
+/// All that answering a request needs.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) auth: Auth,
+    pub(crate) node: Arc<Node>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) is_shutting_down: AtomicBool,
+}
+
+/// Who asks, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) is_tls: bool,
+    /// What the listener answers.
+    pub(crate) roles: Roles,
+}
+
+impl App {
+    pub(crate) async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Response {
+        let is_http_1 = request.version() == Version::HTTP_11;
+        let response = self.route(request, peer).await;
+        match self.is_shutting_down() && is_http_1 {
+            true if response.status() == StatusCode::SWITCHING_PROTOCOLS => response,
+            true => with_header(response, CONNECTION, "close"),
+            false => response,
+        }
+    }
+
+    async fn route(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Response {
+        let path = request.uri().path();
+        let first = path.split('/').nth(1).unwrap_or_default();
+        match first {
+            "api" if peer.roles.rest || peer.roles.health => {
+                rest::handle(self, request, peer).await
+            }
+            "client" if peer.roles.client => upgrade::handle(self, request, peer).await,
+            "healthz" if peer.roles.health => probe(request.method(), path, "/healthz", true),
+            "readyz" if peer.roles.health => {
+                probe(request.method(), path, "/readyz", !self.is_shutting_down())
+            }
+            "metrics" if peer.roles.metrics && path == "/metrics" => self.metrics(request.method()),
+            _ => text(StatusCode::NOT_FOUND, "There is nothing at this path."),
+        }
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::SeqCst)
+    }
+
+    fn metrics(&self, method: &Method) -> Response {
+        match *method {
+            Method::GET | Method::HEAD => with_header(
+                text(StatusCode::OK, &self.metrics.render()),
+                CONTENT_TYPE,
+                metrics::CONTENT_TYPE,
+            ),
+            _ => method_not_allowed(),
+        }
+    }
+}
+
+/// Answers a health probe.
+fn probe(method: &Method, path: &str, known_path: &str, is_good: bool) -> Response {
+    if path != known_path {
+        return text(StatusCode::NOT_FOUND, "There is nothing at this path.");
+    }
+    match *method {
+        Method::GET | Method::HEAD if is_good => text(StatusCode::OK, "ok"),
+        Method::GET | Method::HEAD => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+        _ => method_not_allowed(),
+    }
+}
+
+fn method_not_allowed() -> Response {
+    let response = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Only GET and HEAD are allowed here.",
+    );
+    with_header(response, hyper::header::ALLOW, "GET, HEAD")
+}
+
+/// Makes an answer without body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// Makes an answer of plain text.
+pub(crate) fn text(status: StatusCode, body: &str) -> Response {
+    let mut response = Response::new(Full::from(body.to_owned()));
+    *response.status_mut() = status;
+    with_header(response, CONTENT_TYPE, "text/plain; charset=utf-8")
+}
+
+/// Makes the answer to a client or caller that may try again soon.
+pub(crate) fn try_again(status: StatusCode, body: &str) -> Response {
+    with_header(text(status, body), RETRY_AFTER, RETRY_AFTER_SECONDS)
+}
+
+pub(crate) fn with_header(
+    mut response: Response,
+    name: HeaderName,
+    value: &'static str,
+) -> Response {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    response
+}
+
+/// Returns the host that a request is addressed to, with its port if it names one.
+pub(crate) fn host<B>(request: &Request<B>) -> &str {
+    match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request
+            .headers()
+            .get(hyper::header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// Returns the token of an `Authorization: Bearer` header; the scheme's letter case does not matter.
+pub(crate) fn bearer_token<B>(request: &Request<B>) -> Option<&str> {
+    let value = request.headers().get(hyper::header::AUTHORIZATION)?;
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}

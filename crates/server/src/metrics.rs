@@ -1,0 +1,270 @@
+//! What the service counts, under the names of its metrics. Source: events-and-operations 10.2.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hubwire_engine::Ended;
+use hubwire_protocol::names::Hub;
+use hubwire_protocol::subprotocol::Subprotocol;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Content type of what [`Metrics::render`] returns.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Hubs that get a label of their own; the names of further ones, which callers choose, share [`OTHER_HUBS`].
+const HUB_LABELS_MAX: usize = 1000;
+const OTHER_HUBS: &str = "_other";
+const SECONDS: [f64; 9] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubProtocol {
+    hub: String,
+    protocol: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubCategory {
+    hub: String,
+    category: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Category {
+    category: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Traffic {
+    direction: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClientRequest {
+    client_type: &'static str,
+    status: u16,
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    hubs: Mutex<HashSet<String>>,
+    connections: Family<HubProtocol, Gauge>,
+    opened: Family<HubProtocol, Counter>,
+    closed: Family<HubCategory, Counter>,
+    traffic: Family<Traffic, Counter>,
+    rest_seconds: Family<Category, Histogram>,
+    client_requests: Family<ClientRequest, Counter>,
+    send_queue_bytes: Gauge,
+    groups: Gauge,
+    shard_panics: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("hubwire"),
+            hubs: Mutex::default(),
+            connections: Family::default(),
+            opened: Family::default(),
+            closed: Family::default(),
+            traffic: Family::default(),
+            rest_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            client_requests: Family::default(),
+            send_queue_bytes: Gauge::default(),
+            groups: Gauge::default(),
+            shard_panics: Counter::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register(
+            "connections",
+            "Connections that exist",
+            metrics.connections.clone(),
+        );
+        registry.register(
+            "connections_opened",
+            "Connections opened",
+            metrics.opened.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Connections ended, by the reason's category",
+            metrics.closed.clone(),
+        );
+        registry.register(
+            "traffic_bytes",
+            "Bytes on sockets and in bodies",
+            metrics.traffic.clone(),
+        );
+        registry.register(
+            "rest_request_seconds",
+            "Time from a REST request's head to its answer",
+            metrics.rest_seconds.clone(),
+        );
+        registry.register(
+            "client_requests",
+            "Client handshakes answered, by HTTP status",
+            metrics.client_requests.clone(),
+        );
+        registry.register(
+            "send_queue_bytes",
+            "Bytes waiting for clients that read more slowly than they are sent to",
+            metrics.send_queue_bytes.clone(),
+        );
+        registry.register(
+            "groups",
+            "Groups with members, counted once for each shard that has some",
+            metrics.groups.clone(),
+        );
+        registry.register(
+            "shard_panics",
+            "Bugs that a shard has survived; each dropped at most one connection",
+            metrics.shard_panics.clone(),
+        );
+        metrics
+    }
+
+    /// Returns everything in the OpenMetrics text form.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+
+    pub(crate) fn count_opened(&self, hub: &Hub, subprotocol: Subprotocol) {
+        let labels = HubProtocol {
+            hub: self.hub_label(hub),
+            protocol: protocol_label(subprotocol),
+        };
+        self.connections.get_or_create(&labels).inc();
+        self.opened.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn count_client_request(&self, status: u16) {
+        let labels = ClientRequest {
+            client_type: "WebPubSub",
+            status,
+        };
+        self.client_requests.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn observe_rest(&self, category: &'static str, took: Duration, received: usize) {
+        let labels = Category { category };
+        self.rest_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+        self.count_traffic("inbound", "rest", received);
+    }
+
+    fn count_ended(&self, ended: &Ended) {
+        let hub = self.hub_label(&ended.hub);
+        let labels = HubProtocol {
+            hub: hub.clone(),
+            protocol: protocol_label(ended.subprotocol),
+        };
+        self.connections.get_or_create(&labels).dec();
+        let category = ended.category.as_str();
+        self.closed
+            .get_or_create(&HubCategory { hub, category })
+            .inc();
+    }
+
+    fn count_traffic(&self, direction: &'static str, kind: &'static str, bytes: usize) {
+        if bytes > 0 {
+            let labels = Traffic { direction, kind };
+            self.traffic.get_or_create(&labels).inc_by(bytes as u64);
+        }
+    }
+
+    fn hub_label(&self, hub: &Hub) -> String {
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = hubs.contains(hub.as_str());
+        if !is_known && hubs.len() >= HUB_LABELS_MAX {
+            return OTHER_HUBS.to_owned();
+        }
+        if !is_known {
+            hubs.insert(hub.as_str().to_owned());
+        }
+        hub.as_str().to_owned()
+    }
+}
+
+fn protocol_label(subprotocol: Subprotocol) -> &'static str {
+    subprotocol.name().unwrap_or("none")
+}
+
+/// A shard's share, added up in the shard and published once a turn.
+#[derive(Debug)]
+pub(crate) struct ShardMetrics {
+    metrics: Arc<Metrics>,
+    received: usize,
+    sent: usize,
+    queued: i64,
+    groups: usize,
+}
+
+impl ShardMetrics {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            received: 0,
+            sent: 0,
+            queued: 0,
+            groups: 0,
+        }
+    }
+
+    pub(crate) fn count_received(&mut self, bytes: usize) {
+        self.received += bytes;
+    }
+
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
+        self.sent += bytes;
+    }
+
+    pub(crate) fn change_queued(&mut self, before: usize, after: usize) {
+        self.queued += after as i64 - before as i64;
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.metrics.shard_panics.inc();
+    }
+
+    pub(crate) fn count_ended(&self, ended: &Ended) {
+        self.metrics.count_ended(ended);
+        tracing::info!(
+            target: "hubwire::connectivity",
+            hub = %ended.hub,
+            connection_id = %ended.id,
+            category = ended.category.as_str(),
+            reason = ended.reason,
+            "connection ended"
+        );
+    }
+
+    /// Adds this turn's share to the process's metrics.
+    pub(crate) fn publish(&mut self, groups: usize) {
+        let (received, sent) = (
+            std::mem::take(&mut self.received),
+            std::mem::take(&mut self.sent),
+        );
+        self.metrics.count_traffic("inbound", "client", received);
+        self.metrics.count_traffic("outbound", "client", sent);
+        let queued = std::mem::take(&mut self.queued);
+        if queued != 0 {
+            self.metrics.send_queue_bytes.inc_by(queued);
+        }
+        if groups != self.groups {
+            self.metrics
+                .groups
+                .inc_by(groups as i64 - self.groups as i64);
+            self.groups = groups;
+        }
+    }
+}

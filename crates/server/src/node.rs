@@ -1,0 +1,218 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hubwire_backplane::Backplane;
+use hubwire_engine::{BUCKETS, Bucket, Command, ConnectionKey, Open, Reply, Route};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::shard_loop::ShardMessage;
+use crate::socket::Attach;
+
+/// Messages that may wait for a shard. Beyond it REST answers 503 and publishing clients are not read.
+pub(crate) const INBOX_CAPACITY: usize = 16_384;
+/// How long an answer from shards may take. They do not wait for anything themselves.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A shard has no room, or the answer did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overloaded;
+
+/// One process of the service: its shards and its connection to other nodes. Local and remote commands meet here.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) clock: Clock,
+    shards: Vec<Arc<Inbox<ShardMessage>>>,
+    /// For each bucket, the shards that have members in it.
+    interest: Vec<AtomicU64>,
+    backplane: Box<dyn Backplane>,
+    connections: AtomicUsize,
+    connections_max: usize,
+    next_shard: AtomicUsize,
+}
+
+impl Node {
+    pub(crate) fn new(
+        clock: Clock,
+        shards: Vec<Arc<Inbox<ShardMessage>>>,
+        backplane: Box<dyn Backplane>,
+        connections_max: usize,
+    ) -> Self {
+        Self {
+            clock,
+            shards,
+            interest: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            backplane,
+            connections: AtomicUsize::new(0),
+            connections_max,
+            next_shard: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns this node's number.
+    pub(crate) fn number(&self) -> u16 {
+        self.backplane.node()
+    }
+
+    /// Notes whether a shard has members in a bucket.
+    pub(crate) fn set_interest(&self, shard: u16, bucket: Bucket, is_interested: bool) {
+        let bit = 1 << shard;
+        let mask = &self.interest[bucket.index()];
+        let before = match is_interested {
+            true => mask.fetch_or(bit, Ordering::SeqCst),
+            false => mask.fetch_and(!bit, Ordering::SeqCst),
+        };
+        let others = before & !bit;
+        if others == 0 {
+            self.backplane.set_interest(bucket, is_interested);
+        }
+    }
+
+    /// Takes a place for a connection, unless the limit is reached.
+    pub(crate) fn reserve_connection(&self) -> bool {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        if self.connections_max == 0 || before < self.connections_max {
+            return true;
+        }
+        self.release_connection();
+        false
+    }
+
+    /// Gives a connection's place back.
+    pub(crate) fn release_connection(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Activates a connection on the next shard. Returns the shard with the answer.
+    pub(crate) async fn open(&self, open: Open) -> Result<(u16, Reply), Overloaded> {
+        let number = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let shard = &self.shards[number];
+        if !shard.reserve() {
+            return Err(Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        shard.push(ShardMessage::Open {
+            open: Box::new(open),
+            reply,
+        });
+        let reply = answer.await.map_err(|_| Overloaded)?;
+        Ok((number as u16, reply))
+    }
+
+    /// Gives an active connection its socket.
+    pub(crate) fn attach(&self, shard: u16, attach: Attach) {
+        self.shards[usize::from(shard)].push_unreserved(ShardMessage::Attach(Box::new(attach)));
+    }
+
+    /// Ends an active connection whose socket will not come.
+    pub(crate) fn abandon(&self, shard: u16, key: ConnectionKey) {
+        self.shards[usize::from(shard)].push_unreserved(ShardMessage::Abandon { key });
+    }
+
+    /// Hands a command to every shard and node concerned, without waiting for it to be carried out.
+    pub(crate) fn send(&self, command: Command) -> Result<(), Overloaded> {
+        let shards = self.shards_for(&command);
+        self.hand_out(Arc::new(command), shards)
+    }
+
+    /// Hands a client's command, which its own shard has carried out, to the others concerned.
+    pub(crate) fn forward(&self, from: u16, command: &Arc<Command>) -> Result<(), Overloaded> {
+        let shards = self.shards_for(command) & !(1 << from);
+        self.hand_out(command.clone(), shards)
+    }
+
+    fn hand_out(&self, command: Arc<Command>, shards: u64) -> Result<(), Overloaded> {
+        self.reserve(shards)?;
+        if self.backplane.publish(&command).is_err() {
+            self.inboxes(shards).for_each(|shard| shard.release());
+            return Err(Overloaded);
+        }
+        for shard in self.inboxes(shards) {
+            shard.push(ShardMessage::Command {
+                command: command.clone(),
+                reply: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Has a command carried out by every shard concerned and adds up their answers: matches are summed, and
+    /// [`Reply::NotFound`] is the answer if nobody is concerned.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Overloaded> {
+        let shards = self.shards_for(&command);
+        self.reserve(shards)?;
+        let command = Arc::new(command);
+        let answers: Vec<_> = self
+            .inboxes(shards)
+            .map(|shard| {
+                let (reply, answer) = oneshot::channel();
+                shard.push(ShardMessage::Command {
+                    command: command.clone(),
+                    reply: Some(reply),
+                });
+                answer
+            })
+            .collect();
+        let mut total = Reply::NotFound;
+        let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
+        for answer in answers {
+            let answer = tokio::time::timeout_at(deadline, answer)
+                .await
+                .map_err(|_| Overloaded)?
+                .map_err(|_| Overloaded)?;
+            total = match (total, answer) {
+                (Reply::Matched(total), Reply::Matched(more)) => Reply::Matched(total + more),
+                (total, Reply::NotFound) => total,
+                (_, answer) => answer,
+            };
+        }
+        Ok(total)
+    }
+
+    /// Asks every shard to send its clients away.
+    pub(crate) fn shut_down(&self) {
+        for shard in &self.shards {
+            shard.push_unreserved(ShardMessage::ShutDown);
+        }
+    }
+
+    /// Asks every shard to drop what is left and to return.
+    pub(crate) fn stop(&self) {
+        for shard in &self.shards {
+            shard.push_unreserved(ShardMessage::Stop);
+        }
+    }
+
+    fn shards_for(&self, command: &Command) -> u64 {
+        match command.route() {
+            Route::Bucket(bucket) => self.interest[bucket.index()].load(Ordering::SeqCst),
+            Route::Owner(id) => {
+                let is_here = id.node == self.number() && usize::from(id.shard) < self.shards.len();
+                if is_here { 1 << id.shard } else { 0 }
+            }
+        }
+    }
+
+    /// Takes a slot on every one of these shards or on none.
+    fn reserve(&self, shards: u64) -> Result<(), Overloaded> {
+        let mut reserved = 0;
+        for number in bits(shards) {
+            if !self.shards[number].reserve() {
+                self.inboxes(reserved).for_each(|shard| shard.release());
+                return Err(Overloaded);
+            }
+            reserved |= 1 << number;
+        }
+        Ok(())
+    }
+
+    fn inboxes(&self, shards: u64) -> impl Iterator<Item = &Inbox<ShardMessage>> {
+        bits(shards).map(|number| &*self.shards[number])
+    }
+}
+
+fn bits(mask: u64) -> impl Iterator<Item = usize> {
+    (0..64).filter(move |bit| mask & 1 << bit != 0)
+}

@@ -1,0 +1,251 @@
+//! The REST data plane: the route table, and what every operation has in common. Source: rest-api 1 and 7.
+//!
+//! The checks come in this order, and none of them has an effect: route, token, api-version, parameters, body's length, content
+//! type, body, JSON, metadata. An operation is a function in the file of its resource and a row in `route.rs`.
+
+mod body;
+mod connection;
+mod error;
+mod group;
+mod hub;
+mod permission;
+mod query;
+mod route;
+mod token;
+mod user;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use hubwire_engine::{Action, Command, Reply};
+use hubwire_protocol::names::{GroupName, Hub, UserId};
+use hubwire_protocol::rest::{API_SUPPORTED_VERSIONS, API_VERSIONS, ErrorCode};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+use uuid::Uuid;
+
+use crate::http::{App, Peer, Response, bearer_token, empty, host};
+use crate::node::Overloaded;
+
+use error::RestError;
+use query::Query;
+use route::{Operation, Params};
+
+const X_MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const X_MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+const API_SUPPORTED_VERSIONS_HEADER: HeaderName = HeaderName::from_static("api-supported-versions");
+
+/// A request whose route and token are good.
+struct Call<'a> {
+    app: &'a App,
+    params: &'a Params,
+    query: Query,
+    parts: &'a Parts,
+    is_tls: bool,
+    body: Option<Incoming>,
+    /// Bytes of the body that were read.
+    received: &'a AtomicUsize,
+}
+
+/// Answers a request for `/api...`.
+pub(crate) async fn handle(app: &Arc<App>, request: Request<Incoming>, peer: &Peer) -> Response {
+    let started = Instant::now();
+    let request_id = Uuid::new_v4().to_string();
+    let client_request_id = request.headers().get(X_MS_CLIENT_REQUEST_ID).cloned();
+    let is_head = request.method() == Method::HEAD;
+    let received = AtomicUsize::new(0);
+    let (operation, result) = dispatch(app, request, peer, &received).await;
+    let mut response = match result {
+        Ok(response) => response,
+        Err(error) => error.into_response(is_head),
+    };
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(X_MS_REQUEST_ID, value);
+    }
+    if operation.is_some() {
+        let versions = HeaderValue::from_static(API_SUPPORTED_VERSIONS);
+        headers.insert(API_SUPPORTED_VERSIONS_HEADER, versions);
+    }
+    let took = started.elapsed();
+    let category = operation.map_or("Uncategorized", Operation::category);
+    app.metrics
+        .observe_rest(category, took, received.load(Ordering::Relaxed));
+    tracing::info!(
+        target: "hubwire::http_request",
+        operation = category,
+        status = response.status().as_u16(),
+        took_us = took.as_micros() as u64,
+        request_id,
+        client_request_id = client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        peer = %peer.addr,
+        "request"
+    );
+    if let Some(id) = client_request_id {
+        response.headers_mut().insert(X_MS_CLIENT_REQUEST_ID, id);
+    }
+    response
+}
+
+async fn dispatch(
+    app: &Arc<App>,
+    request: Request<Incoming>,
+    peer: &Peer,
+    received: &AtomicUsize,
+) -> (Option<Operation>, Result<Response, RestError>) {
+    let raw_path = request.uri().path();
+    let resolved = route::resolve(raw_path, app.config.rest.keep_encoded_slash);
+    let Some((params, operations)) = resolved else {
+        return (None, Err(RestError::not_found()));
+    };
+    let is_served = |operation: Operation| match operation {
+        Operation::Health => peer.roles.health,
+        _ => peer.roles.rest,
+    };
+    if !operations
+        .iter()
+        .any(|(_, operation)| is_served(*operation))
+    {
+        return (None, Err(RestError::not_found()));
+    }
+    let found = operations
+        .iter()
+        .find(|(method, _)| method == request.method());
+    let Some(&(_, operation)) = found else {
+        return (None, method_not_allowed(operations));
+    };
+    (
+        Some(operation),
+        run(app, operation, &params, request, peer.is_tls, received).await,
+    )
+}
+
+async fn run(
+    app: &Arc<App>,
+    operation: Operation,
+    params: &Params,
+    request: Request<Incoming>,
+    is_tls: bool,
+    received: &AtomicUsize,
+) -> Result<Response, RestError> {
+    if app.is_shutting_down() {
+        return Err(RestError::unavailable("The service is shutting down."));
+    }
+    if operation != Operation::Health {
+        let token = bearer_token(&request)
+            .ok_or_else(|| RestError::unauthorized("The request has no bearer token."))?;
+        app.auth
+            .check_rest(token, host(&request), request.uri().path())
+            .map_err(|error| {
+                tracing::debug!(%error, "caller refused");
+                RestError::unauthorized(&format!("The token is refused: {error}."))
+            })?;
+    }
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    check_version(&query)?;
+    let (parts, body) = request.into_parts();
+    let call = Call {
+        app,
+        params,
+        query,
+        parts: &parts,
+        is_tls,
+        body: Some(body),
+        received,
+    };
+    match operation {
+        Operation::Health => Ok(empty(StatusCode::OK)),
+        Operation::GenerateClientToken => token::generate(&call),
+        Operation::SendToAll => hub::send_to_all(call).await,
+        Operation::CloseAllConnections => hub::close_all_connections(&call).await,
+        Operation::ConnectionExists => connection::exists(&call).await,
+        Operation::CloseConnection => connection::close(&call).await,
+        Operation::SendToConnection => connection::send(call).await,
+        Operation::RemoveConnectionFromAllGroups => connection::leave_all_groups(&call).await,
+        Operation::GroupExists => group::exists(&call).await,
+        Operation::SendToGroup => group::send(call).await,
+        Operation::CloseGroupConnections => group::close_connections(&call).await,
+        Operation::AddConnectionToGroup => group::add_connection(&call).await,
+        Operation::RemoveConnectionFromGroup => group::remove_connection(&call).await,
+        Operation::UserExists => user::exists(&call).await,
+        Operation::SendToUser => user::send(call).await,
+        Operation::CloseUserConnections => user::close_connections(&call).await,
+        Operation::AddUserToGroup => user::join_group(&call).await,
+        Operation::RemoveUserFromGroup => user::leave_group(&call).await,
+        Operation::RemoveUserFromAllGroups => user::leave_all_groups(&call).await,
+        Operation::GrantPermission => permission::grant(&call).await,
+        Operation::CheckPermission => permission::check(&call).await,
+        Operation::RevokePermission => permission::revoke(&call).await,
+    }
+}
+
+fn check_version(query: &Query) -> Result<(), RestError> {
+    let mut versions = query.all("api-version");
+    match (versions.next(), versions.next()) {
+        (None, _) => Ok(()),
+        (Some(version), None) if API_VERSIONS.contains(&version) => Ok(()),
+        (Some(_), _) => Err(
+            RestError::bad_request("The specified API version is not supported.")
+                .with_target("api-version"),
+        ),
+    }
+}
+
+fn method_not_allowed(operations: &[(Method, Operation)]) -> Result<Response, RestError> {
+    let methods: Vec<&str> = operations
+        .iter()
+        .map(|(method, _)| method.as_str())
+        .collect();
+    let methods = methods.join(", ");
+    let message = format!("Only {methods} can be used here.");
+    let error = RestError::new(ErrorCode::MethodNotAllowed, message);
+    match HeaderValue::from_str(&methods) {
+        Ok(value) => Err(error.with_header(ALLOW, value)),
+        Err(_) => Err(error),
+    }
+}
+
+impl Call<'_> {
+    fn hub(&self) -> Result<Hub, RestError> {
+        Ok(Hub::new(&self.params.hub)?)
+    }
+
+    fn group(&self) -> Result<GroupName, RestError> {
+        Ok(GroupName::new(&self.params.group)?)
+    }
+
+    fn user(&self) -> Result<UserId, RestError> {
+        Ok(UserId::new(&self.params.user)?)
+    }
+
+    /// Has a command carried out and returns what came of it.
+    async fn ask(&self, hub: Hub, action: Action) -> Result<Reply, RestError> {
+        Ok(self.app.node.ask(Command { hub, action }).await?)
+    }
+
+    /// Like [`Call::ask`], for actions that are answered by a number of connections.
+    async fn count(&self, hub: Hub, action: Action) -> Result<usize, RestError> {
+        match self.ask(hub, action).await? {
+            Reply::Matched(count) => Ok(count),
+            Reply::NotFound | Reply::Denied | Reply::Conflict | Reply::Opened { .. } => Ok(0),
+        }
+    }
+}
+
+impl From<Overloaded> for RestError {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::unavailable("The service is overloaded.")
+    }
+}
+
+/// Answers an existence check.
+fn exists(count: usize, otherwise: ErrorCode) -> Result<Response, RestError> {
+    match count {
+        0 => Err(RestError::new(otherwise, "")),
+        _ => Ok(empty(StatusCode::OK)),
+    }
+}

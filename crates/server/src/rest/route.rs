@@ -1,0 +1,231 @@
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+/// What a request asks for. Source: rest-api 1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Health,
+    GenerateClientToken,
+    SendToAll,
+    CloseAllConnections,
+    ConnectionExists,
+    CloseConnection,
+    SendToConnection,
+    RemoveConnectionFromAllGroups,
+    GroupExists,
+    SendToGroup,
+    CloseGroupConnections,
+    AddConnectionToGroup,
+    RemoveConnectionFromGroup,
+    UserExists,
+    SendToUser,
+    CloseUserConnections,
+    AddUserToGroup,
+    RemoveUserFromGroup,
+    RemoveUserFromAllGroups,
+    GrantPermission,
+    CheckPermission,
+    RevokePermission,
+}
+
+impl Operation {
+    /// Returns the official category of its metric. Source: events-and-operations 10.2.
+    pub(super) fn category(self) -> &'static str {
+        match self {
+            Self::Health => "HealthCheck",
+            Self::GenerateClientToken => "GenerateClientToken",
+            Self::SendToAll => "SendToAll",
+            Self::CloseAllConnections => "CloseAllConnections",
+            Self::ConnectionExists => "CheckConnectionExists",
+            Self::CloseConnection => "CloseConnection",
+            Self::SendToConnection => "SendToConnection",
+            Self::RemoveConnectionFromAllGroups => "RemoveConnectionFromAllGroups",
+            Self::GroupExists => "CheckGroupExists",
+            Self::SendToGroup => "SendToGroup",
+            Self::CloseGroupConnections => "CloseGroupConnections",
+            Self::AddConnectionToGroup => "AddConnectionToGroup",
+            Self::RemoveConnectionFromGroup => "RemoveConnectionFromGroup",
+            Self::UserExists => "CheckUserExists",
+            Self::SendToUser => "SendToUser",
+            Self::CloseUserConnections => "CloseUserConnections",
+            Self::AddUserToGroup => "AddUserToGroup",
+            Self::RemoveUserFromGroup => "RemoveUserFromGroup",
+            Self::RemoveUserFromAllGroups => "RemoveUserFromAllGroups",
+            Self::GrantPermission => "GrantPermission",
+            Self::CheckPermission => "CheckPermission",
+            Self::RevokePermission => "RevokePermission",
+        }
+    }
+}
+
+/// The decoded variable segments of a path, unchecked; those that the path does not have are empty.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    pub(super) hub: String,
+    pub(super) group: String,
+    pub(super) user: String,
+    pub(super) connection: String,
+    pub(super) permission: String,
+}
+
+type Row = &'static [(Method, Operation)];
+
+/// Finds the operations of a path. It is split at its slashes first, so that an encoded slash never makes a segment; then each
+/// segment is decoded once. A trailing slash does not matter. Source: rest-api 1.4.
+pub(super) fn resolve(raw_path: &str, keep_encoded_slash: bool) -> Option<(Params, Row)> {
+    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
+    let segments: Vec<String> = path
+        .split('/')
+        .skip(1)
+        .map(|segment| decode(segment, keep_encoded_slash))
+        .collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let mut params = Params::default();
+    let row = match segments.as_slice() {
+        ["api", "health"] => HEALTH,
+        ["api", "hubs", hub, rest @ ..] => {
+            params.hub = (*hub).to_owned();
+            resolve_in_hub(rest, &mut params)?
+        }
+        _ => return None,
+    };
+    Some((params, row))
+}
+
+fn resolve_in_hub(segments: &[&str], params: &mut Params) -> Option<Row> {
+    let row = match *segments {
+        [":generateToken"] => GENERATE_TOKEN,
+        [":send"] => SEND_TO_ALL,
+        [":closeConnections"] => CLOSE_ALL,
+        ["connections", connection, ref rest @ ..] => {
+            params.connection = connection.to_owned();
+            match *rest {
+                [] => CONNECTION,
+                [":send"] => SEND_TO_CONNECTION,
+                ["groups"] => CONNECTION_GROUPS,
+                _ => return None,
+            }
+        }
+        ["groups", group, ref rest @ ..] => {
+            params.group = group.to_owned();
+            match *rest {
+                [] => GROUP,
+                [":send"] => SEND_TO_GROUP,
+                [":closeConnections"] => CLOSE_GROUP,
+                ["connections", connection] => {
+                    params.connection = connection.to_owned();
+                    GROUP_CONNECTION
+                }
+                _ => return None,
+            }
+        }
+        ["users", user, ref rest @ ..] => {
+            params.user = user.to_owned();
+            match *rest {
+                [] => USER,
+                [":send"] => SEND_TO_USER,
+                [":closeConnections"] => CLOSE_USER,
+                ["groups"] => USER_GROUPS,
+                ["groups", group] => {
+                    params.group = group.to_owned();
+                    USER_GROUP
+                }
+                _ => return None,
+            }
+        }
+        ["permissions", permission, "connections", connection] => {
+            params.permission = permission.to_owned();
+            params.connection = connection.to_owned();
+            PERMISSION
+        }
+        _ => return None,
+    };
+    Some(row)
+}
+
+const HEALTH: Row = &[
+    (Method::HEAD, Operation::Health),
+    (Method::GET, Operation::Health),
+];
+const GENERATE_TOKEN: Row = &[(Method::POST, Operation::GenerateClientToken)];
+const SEND_TO_ALL: Row = &[(Method::POST, Operation::SendToAll)];
+const CLOSE_ALL: Row = &[(Method::POST, Operation::CloseAllConnections)];
+const CONNECTION: Row = &[
+    (Method::HEAD, Operation::ConnectionExists),
+    (Method::DELETE, Operation::CloseConnection),
+];
+const SEND_TO_CONNECTION: Row = &[(Method::POST, Operation::SendToConnection)];
+const CONNECTION_GROUPS: Row = &[(Method::DELETE, Operation::RemoveConnectionFromAllGroups)];
+const GROUP: Row = &[(Method::HEAD, Operation::GroupExists)];
+const SEND_TO_GROUP: Row = &[(Method::POST, Operation::SendToGroup)];
+const CLOSE_GROUP: Row = &[(Method::POST, Operation::CloseGroupConnections)];
+const GROUP_CONNECTION: Row = &[
+    (Method::PUT, Operation::AddConnectionToGroup),
+    (Method::DELETE, Operation::RemoveConnectionFromGroup),
+];
+const USER: Row = &[(Method::HEAD, Operation::UserExists)];
+const SEND_TO_USER: Row = &[(Method::POST, Operation::SendToUser)];
+const CLOSE_USER: Row = &[(Method::POST, Operation::CloseUserConnections)];
+const USER_GROUPS: Row = &[(Method::DELETE, Operation::RemoveUserFromAllGroups)];
+const USER_GROUP: Row = &[
+    (Method::PUT, Operation::AddUserToGroup),
+    (Method::DELETE, Operation::RemoveUserFromGroup),
+];
+const PERMISSION: Row = &[
+    (Method::PUT, Operation::GrantPermission),
+    (Method::HEAD, Operation::CheckPermission),
+    (Method::DELETE, Operation::RevokePermission),
+];
+
+fn decode(segment: &str, keep_encoded_slash: bool) -> String {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if !keep_encoded_slash {
+        return decode(segment);
+    }
+    let mut decoded = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some(at) = find_encoded_slash(rest) {
+        decoded.push_str(&decode(&rest[..at]));
+        decoded.push_str(&rest[at..at + 3]);
+        rest = &rest[at + 3..];
+    }
+    decoded.push_str(&decode(rest));
+    decoded
+}
+
+fn find_encoded_slash(text: &str) -> Option<usize> {
+    text.as_bytes()
+        .windows(3)
+        .position(|window| window.eq_ignore_ascii_case(b"%2f"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_decoded_once_after_the_path_is_split() {
+        let table = [
+            ("tenant%2Falice", "tenant/alice", "tenant%2Falice"),
+            ("tenant%252Falice", "tenant%2Falice", "tenant%2Falice"),
+            ("alice%20smith", "alice smith", "alice smith"),
+            ("alice+bob", "alice+bob", "alice+bob"),
+            ("chat%5B1%5D", "chat[1]", "chat[1]"),
+        ];
+        for (segment, decoded, kept) in table {
+            let path = format!("/api/hubs/h/users/{segment}/:send");
+            for (keep, wanted) in [(false, decoded), (true, kept)] {
+                let (params, row) = resolve(&path, keep).unwrap();
+                assert_eq!(params.user, wanted, "{segment}, kept: {keep}");
+                assert_eq!(row, SEND_TO_USER);
+            }
+        }
+    }
+
+    #[test]
+    fn a_raw_slash_makes_a_segment_and_an_encoded_colon_an_action() {
+        assert!(resolve("/api/hubs/h/groups/a/b/:send", false).is_none());
+        let (_, row) = resolve("/api/hubs/h/groups/g/%3Asend/", false).unwrap();
+        assert_eq!(row, SEND_TO_GROUP);
+    }
+}

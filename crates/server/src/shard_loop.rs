@@ -1,0 +1,711 @@
+//! One thread and one readiness loop for each shard: ready sockets and inbox → engine → one write for each dirty socket.
+
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubwire_engine::{
+    Command, ConnectionKey, Fault, Frame, FrameId, FrameKind, Input, Open, Output, Reply,
+    ReplyToken, Shard, SocketEnd, Time,
+};
+use hubwire_protocol::close::Close;
+use hubwire_protocol::subprotocol::WireKind;
+use hubwire_ws::{ClosePayload, DecodeError, Event, MessageKind, Progress};
+use mio::{Events, Poll, Token};
+use slab::Slab;
+use tokio::sync::oneshot;
+
+use crate::inbox::Inbox;
+use crate::metrics::ShardMetrics;
+use crate::node::Node;
+use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn, Written};
+
+/// The bell of the inbox; sockets have their slot and generation as token.
+pub(crate) const BELL: Token = Token(usize::MAX);
+/// What is read from a socket at once. Bytes.
+const READ_BUFFER: usize = 64 * 1024;
+/// Reads from one socket in a turn, so that a busy one does not starve the others.
+const READS_PER_TURN: usize = 4;
+/// Bytes laid out in a turn after which it is written before more is handled.
+const TURN_BYTES: usize = 512 * 1024;
+/// How soon a publisher that waits for room in another shard tries again.
+const PAUSED_RETRY: Duration = Duration::from_millis(1);
+
+/// What the rest of the process wants of a shard.
+#[derive(Debug)]
+pub(crate) enum ShardMessage {
+    /// Activate a connection.
+    Open {
+        /// The client.
+        open: Box<Open>,
+        /// Answered with [`Reply::Opened`].
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Here is the socket of an active connection.
+    Attach(Box<Attach>),
+    /// The socket of an active connection will not come.
+    Abandon {
+        /// The connection.
+        key: ConnectionKey,
+    },
+    /// Do something to a hub.
+    Command {
+        /// What.
+        command: Arc<Command>,
+        /// Answers, if set.
+        reply: Option<oneshot::Sender<Reply>>,
+    },
+    /// Send all clients away, then return.
+    ShutDown,
+    /// Drop what is left and return.
+    Stop,
+}
+
+/// Limits that the loop itself enforces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoopLimits {
+    pub(crate) message_max: usize,
+    pub(crate) queue: QueueLimits,
+}
+
+/// A shard with its sockets.
+pub(crate) struct ShardLoop {
+    number: u16,
+    poll: Poll,
+    inbox: Arc<Inbox<ShardMessage>>,
+    node: Arc<Node>,
+    metrics: ShardMetrics,
+    limits: LoopLimits,
+    shard: Shard,
+    turn: Turn,
+    /// By slot.
+    sockets: Vec<Option<Socket>>,
+    open_sockets: usize,
+    read_buffer: Vec<u8>,
+    replies: Slab<oneshot::Sender<Reply>>,
+    dirty: Vec<u32>,
+    read_again: Vec<ConnectionKey>,
+    /// Commands of paused clients, in the order they came.
+    stalled: Vec<(ConnectionKey, Arc<Command>)>,
+    applying: Vec<Output>,
+    ping: Frame,
+    /// The connection that is being handled, to be dropped if that panics.
+    current: Option<ConnectionKey>,
+    is_shutting_down: bool,
+    is_stopped: bool,
+}
+
+impl ShardLoop {
+    pub(crate) fn new(
+        number: u16,
+        poll: Poll,
+        inbox: Arc<Inbox<ShardMessage>>,
+        node: Arc<Node>,
+        metrics: ShardMetrics,
+        limits: LoopLimits,
+        shard: Shard,
+    ) -> Self {
+        Self {
+            number,
+            poll,
+            inbox,
+            node,
+            metrics,
+            limits,
+            shard,
+            turn: Turn::default(),
+            sockets: Vec::new(),
+            open_sockets: 0,
+            read_buffer: vec![0; READ_BUFFER],
+            replies: Slab::new(),
+            dirty: Vec::new(),
+            read_again: Vec::new(),
+            stalled: Vec::new(),
+            applying: Vec::new(),
+            ping: Frame::new(FrameKind::Ping, Bytes::new()),
+            current: None,
+            is_shutting_down: false,
+            is_stopped: false,
+        }
+    }
+
+    /// Runs until it is told to stop, or to shut down and all sockets are gone.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        let mut messages = Vec::new();
+        while !self.is_stopped && !(self.is_shutting_down && self.open_sockets == 0) {
+            let timeout = self.sleep_time();
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::error!(shard = self.number, %error, "cannot wait for sockets");
+                    return;
+                }
+            }
+            self.inbox.awake();
+            self.turn(&events, &mut messages);
+        }
+    }
+
+    fn sleep_time(&self) -> Option<Duration> {
+        if !self.read_again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let until_timeout = self.shard.next_timeout().map(|due| {
+            // The clock may be up to a millisecond behind.
+            Duration::from_millis(due.since_ms(self.node.clock.now()) + 1)
+        });
+        let timeout = match self.stalled.is_empty() {
+            true => until_timeout,
+            false => Some(PAUSED_RETRY),
+        };
+        match self.inbox.prepare_sleep() {
+            true => timeout,
+            false => Some(Duration::ZERO),
+        }
+    }
+
+    fn turn(&mut self, events: &Events, messages: &mut Vec<ShardMessage>) {
+        let now = self.node.clock.now();
+        self.inbox.take(messages);
+        for message in messages.drain(..) {
+            self.guarded(|shard| shard.message(now, message));
+            self.write_if_long(now);
+        }
+        for event in events {
+            if event.token() == BELL {
+                continue;
+            }
+            let key = key_of(event.token());
+            let Some(socket) = self.socket(key) else {
+                continue;
+            };
+            if event.is_writable() {
+                socket.unblock();
+                self.mark_dirty(key);
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                let is_ending = event.is_read_closed() || event.is_error();
+                self.guarded(|shard| shard.read(now, key, is_ending));
+                self.write_if_long(now);
+            }
+        }
+        for key in mem::take(&mut self.read_again) {
+            if let Some(socket) = self.socket(key) {
+                socket.reads_again = false;
+                self.guarded(|shard| shard.read(now, key, true));
+                self.write_if_long(now);
+            }
+        }
+        self.retry_stalled(now);
+        if self.shard.next_timeout().is_some_and(|due| due <= now) {
+            self.guarded(|shard| shard.handle(now, Input::Timeout));
+        }
+        self.write_dirty(now);
+        self.metrics.publish(self.shard.group_count());
+    }
+
+    /// Runs a step of the turn. A panic in it is a bug of ours: it is logged, the connection concerned is dropped, and the others
+    /// go on.
+    fn guarded(&mut self, step: impl FnOnce(&mut Self)) {
+        self.current = None;
+        if catch_unwind(AssertUnwindSafe(|| step(self))).is_ok() {
+            return;
+        }
+        let current = self.current.take();
+        tracing::error!(shard = self.number, ?current, "a step of a shard panicked");
+        self.metrics.count_panic();
+        if self.read_buffer.len() != READ_BUFFER {
+            self.read_buffer = vec![0; READ_BUFFER];
+        }
+        let now = self.node.clock.now();
+        if let Some(key) = current {
+            let drop_it = AssertUnwindSafe(|| self.gone(now, key, SocketEnd::InternalError));
+            if catch_unwind(drop_it).is_err() {
+                tracing::error!(shard = self.number, ?key, "dropping a connection panicked");
+            }
+        }
+    }
+
+    fn message(&mut self, now: Time, message: ShardMessage) {
+        match message {
+            ShardMessage::Open { open, reply } => {
+                let reply = ReplyToken(self.replies.insert(reply) as u64);
+                self.handle(now, Input::Open { open, reply });
+            }
+            ShardMessage::Attach(attach) => self.attach(now, *attach),
+            ShardMessage::Abandon { key } => self.gone(now, key, SocketEnd::NotAttached),
+            ShardMessage::Command { command, reply } => {
+                let reply = reply.map(|reply| ReplyToken(self.replies.insert(reply) as u64));
+                let command = &command;
+                self.handle(now, Input::Command { command, reply });
+            }
+            ShardMessage::ShutDown => {
+                self.is_shutting_down = true;
+                self.handle(now, Input::Shutdown);
+            }
+            ShardMessage::Stop => self.is_stopped = true,
+        }
+    }
+
+    fn attach(&mut self, now: Time, attach: Attach) {
+        let Attach {
+            key,
+            mut io,
+            received,
+        } = attach;
+        let Some(socket) = self
+            .sockets
+            .get_mut(key.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if socket.key != key || socket.io.is_some() {
+            return;
+        }
+        self.current = Some(key);
+        if let Err(error) = io.register(self.poll.registry(), token_of(key)) {
+            tracing::error!(shard = self.number, %error, "cannot watch a socket");
+            self.gone(now, key, SocketEnd::NotAttached);
+            return;
+        }
+        socket.io = Some(io);
+        self.mark_dirty(key);
+        self.handle(now, Input::Attached { key });
+        // Neither what came with the upgrade nor what TLS has decrypted raises readiness.
+        self.received(now, key, &mut received.to_vec());
+        self.read(now, key, true);
+    }
+
+    /// Reads a ready socket. A short read says that nothing is left, unless the peer `is_ending`: then the end is to be read too.
+    fn read(&mut self, now: Time, key: ConnectionKey, is_ending: bool) {
+        self.current = Some(key);
+        let mut buffer = mem::take(&mut self.read_buffer);
+        let is_drained = self.read_some(now, key, is_ending, &mut buffer);
+        self.read_buffer = buffer;
+        if !is_drained
+            && let Some(socket) = self.socket(key)
+            && !mem::replace(&mut socket.reads_again, true)
+        {
+            self.read_again.push(key);
+        }
+    }
+
+    /// Returns false if there may be more to read now.
+    fn read_some(
+        &mut self,
+        now: Time,
+        key: ConnectionKey,
+        is_ending: bool,
+        buffer: &mut [u8],
+    ) -> bool {
+        for _ in 0..READS_PER_TURN {
+            let Some(socket) = self.socket(key) else {
+                return true;
+            };
+            let Some(io) = &mut socket.io else {
+                return true;
+            };
+            if socket.is_paused {
+                return true;
+            }
+            match io.read(buffer) {
+                Ok(0) => {
+                    self.gone(now, key, SocketEnd::Lost);
+                    return true;
+                }
+                Ok(len) => {
+                    let is_short = len < buffer.len() && io.drains_by_short_read() && !is_ending;
+                    self.metrics.count_received(len);
+                    self.shard.heard(key, now);
+                    self.received(now, key, &mut buffer[..len]);
+                    if is_short {
+                        return true;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.gone(now, key, SocketEnd::Lost);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes bytes of a client, together with those that were left.
+    fn received(&mut self, now: Time, key: ConnectionKey, bytes: &mut [u8]) {
+        let Some(socket) = self.socket(key) else {
+            return;
+        };
+        if socket.is_deaf || bytes.is_empty() {
+            return;
+        }
+        if socket.input.is_empty() {
+            let consumed = self.decode(now, key, bytes);
+            if consumed < bytes.len()
+                && let Some(socket) = self.socket(key)
+            {
+                socket.input.extend_from_slice(&bytes[consumed..]);
+            }
+            return;
+        }
+        socket.input.extend_from_slice(bytes);
+        if socket.input.len() >= socket.needed {
+            self.decode_input(now, key);
+        }
+    }
+
+    /// Decodes what a socket has kept.
+    fn decode_input(&mut self, now: Time, key: ConnectionKey) {
+        let Some(socket) = self.socket(key) else {
+            return;
+        };
+        let mut input = mem::take(&mut socket.input);
+        let consumed = self.decode(now, key, &mut input);
+        if consumed < input.len()
+            && let Some(socket) = self.socket(key)
+        {
+            input.drain(..consumed);
+            socket.input = input;
+        }
+    }
+
+    /// Decodes and handles whole frames. Returns the bytes that are done with.
+    fn decode(&mut self, now: Time, key: ConnectionKey, bytes: &mut [u8]) -> usize {
+        let message_max = self.limits.message_max;
+        let Some(socket) = self.socket(key) else {
+            return bytes.len();
+        };
+        let mut decoder = mem::take(&mut socket.decoder);
+        let mut needed = 0;
+        let mut done = 0;
+        while done < bytes.len() {
+            match decoder.decode(&mut bytes[done..], message_max) {
+                Ok(Progress::Event { event, consumed }) => {
+                    done += consumed;
+                    self.event(now, key, event);
+                    match self.socket(key) {
+                        Some(socket) if !socket.is_paused => {}
+                        Some(_) => break,
+                        None => return bytes.len(),
+                    }
+                }
+                Ok(Progress::Fragment { consumed }) => done += consumed,
+                Ok(Progress::Incomplete { needed: wanted }) => {
+                    needed = wanted;
+                    break;
+                }
+                Err(error) => {
+                    self.deafen(now, key, error);
+                    return bytes.len();
+                }
+            }
+        }
+        if let Some(socket) = self.socket(key) {
+            socket.decoder = decoder;
+            socket.needed = needed;
+        }
+        done
+    }
+
+    fn event(&mut self, now: Time, key: ConnectionKey, event: Event<'_>) {
+        match event {
+            Event::Message { kind, payload } => {
+                let kind = match kind {
+                    MessageKind::Text => WireKind::Text,
+                    MessageKind::Binary => WireKind::Binary,
+                };
+                self.handle(now, Input::Message { key, kind, payload });
+            }
+            Event::Ping(payload) => {
+                let pong = Frame::new(FrameKind::Pong, Bytes::copy_from_slice(payload));
+                let frame = self.turn.outputs.add_frame(pong, None);
+                self.send(now, key.slot, frame);
+                self.apply(now);
+            }
+            Event::Pong(_) => {}
+            Event::Close { code, reason } => {
+                if let Some(socket) = self.socket(key) {
+                    socket.peer_closed = true;
+                    // What a peer sends behind its close frame means nothing.
+                    socket.is_deaf = true;
+                }
+                self.mark_dirty(key);
+                self.handle(now, Input::PeerClosed { key, code, reason });
+            }
+        }
+    }
+
+    /// Stops listening to a client whose frames cannot be understood any more.
+    fn deafen(&mut self, now: Time, key: ConnectionKey, error: DecodeError) {
+        if let Some(socket) = self.socket(key) {
+            socket.is_deaf = true;
+            socket.input = Vec::new();
+        }
+        let fault = match error {
+            DecodeError::TooLarge => Fault::MessageTooLarge,
+            DecodeError::InvalidUtf8 => Fault::InvalidUtf8,
+            DecodeError::ReservedBits
+            | DecodeError::UnknownOpcode
+            | DecodeError::Unmasked
+            | DecodeError::InvalidControl
+            | DecodeError::UnexpectedContinuation
+            | DecodeError::ExpectedContinuation
+            | DecodeError::InvalidClose => Fault::InvalidFrame,
+        };
+        self.mark_dirty(key);
+        self.handle(now, Input::Fault { key, fault });
+    }
+
+    /// Gives an input to the engine and does what it says.
+    fn handle(&mut self, now: Time, input: Input<'_>) {
+        self.shard.handle(now, input, &mut self.turn.outputs);
+        self.apply(now);
+    }
+
+    fn apply(&mut self, now: Time) {
+        while !self.turn.outputs.list.is_empty() {
+            let mut outputs = mem::take(&mut self.applying);
+            mem::swap(&mut outputs, &mut self.turn.outputs.list);
+            for output in outputs.drain(..) {
+                self.apply_one(now, output);
+            }
+            self.applying = outputs;
+        }
+    }
+
+    fn apply_one(&mut self, now: Time, output: Output) {
+        match output {
+            Output::Opened { key } => self.opened(key),
+            Output::Send { to, frame } => self.send(now, to, frame),
+            Output::Ping { to } => self.ping(now, to),
+            Output::Close { to, close } => self.close(to, &close),
+            Output::Abort { to } => {
+                let key = self
+                    .sockets
+                    .get(to as usize)
+                    .and_then(Option::as_ref)
+                    .map(|socket| socket.key);
+                if let Some(key) = key {
+                    self.gone(now, key, SocketEnd::Dropped);
+                }
+            }
+            Output::Forward { from, command } => self.forward(from, Arc::new(*command)),
+            Output::Interest {
+                bucket,
+                is_interested,
+            } => self.node.set_interest(self.number, bucket, is_interested),
+            Output::Reply { token, reply } => self.reply(token, reply),
+            Output::Ended(ended) => {
+                self.node.release_connection();
+                self.metrics.count_ended(&ended);
+            }
+        }
+    }
+
+    fn opened(&mut self, key: ConnectionKey) {
+        let slot = key.slot as usize;
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        debug_assert!(self.sockets[slot].is_none(), "a slot was given away twice");
+        self.sockets[slot] = Some(Socket::new(key));
+        self.open_sockets += 1;
+    }
+
+    fn reply(&mut self, token: ReplyToken, reply: Reply) {
+        if let Some(sender) = self.replies.try_remove(token.0 as usize)
+            && let Err(Reply::Opened { key, .. }) = sender.send(reply)
+        {
+            // The client gave up while its connection was being made.
+            let now = self.node.clock.now();
+            self.gone(now, key, SocketEnd::NotAttached);
+        }
+    }
+
+    /// Queues a frame on a socket. If its queue is full even after a write, the engine is told.
+    fn send(&mut self, now: Time, slot: u32, frame: FrameId) {
+        self.turn.lay_out();
+        let frame_len = self.turn.frame_len(frame);
+        let limits = self.limits.queue;
+        let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
+            return;
+        };
+        if socket.closing != Closing::No || socket.is_overflowed {
+            return;
+        }
+        if !socket.queue.has_room(frame_len, limits) {
+            let key = socket.key;
+            self.write(now, key);
+            let Some(socket) = self.socket(key) else {
+                return;
+            };
+            if !socket.queue.has_room(frame_len, limits) {
+                socket.queue.drop_expired(now);
+            }
+            if !socket.queue.has_room(frame_len, limits) {
+                socket.is_overflowed = true;
+                let fault = Fault::OutboundQueueFull;
+                self.shard
+                    .handle(now, Input::Fault { key, fault }, &mut self.turn.outputs);
+                return;
+            }
+        }
+        self.push(slot, frame, frame_len);
+    }
+
+    fn push(&mut self, slot: u32, frame: FrameId, frame_len: usize) {
+        let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
+            return;
+        };
+        socket.push(&mut self.turn, frame, frame_len);
+        if !mem::replace(&mut socket.is_dirty, true) {
+            self.dirty.push(slot);
+        }
+    }
+
+    fn ping(&mut self, now: Time, slot: u32) {
+        let is_drained = matches!(
+            self.sockets.get(slot as usize),
+            Some(Some(socket)) if socket.is_drained()
+        );
+        // A client that has not read what is there cannot answer a ping either.
+        if is_drained {
+            let frame = self.turn.outputs.add_frame(self.ping.clone(), None);
+            self.send(now, slot, frame);
+        }
+    }
+
+    fn close(&mut self, slot: u32, close: &Close) {
+        let payload = match close.code {
+            Some(code) => ClosePayload::new(code, &close.reason),
+            None => ClosePayload::empty(),
+        };
+        let payload = Bytes::copy_from_slice(payload.as_bytes());
+        let frame = Frame::new(FrameKind::Close, payload);
+        let frame = self.turn.outputs.add_frame(frame, None);
+        self.turn.lay_out();
+        let frame_len = self.turn.frame_len(frame);
+        // A close frame is queued whatever is waiting before it; it is the last one.
+        self.push(slot, frame, frame_len);
+        if let Some(Some(socket)) = self.sockets.get_mut(slot as usize) {
+            socket.closing = Closing::Queued;
+        }
+    }
+
+    fn forward(&mut self, from: u32, command: Arc<Command>) {
+        if self.node.forward(self.number, &command).is_ok() {
+            return;
+        }
+        if let Some(Some(socket)) = self.sockets.get_mut(from as usize) {
+            socket.is_paused = true;
+            self.stalled.push((socket.key, command));
+        }
+    }
+
+    /// Tries again to hand out what paused clients have published, and reads on from those for whom that worked.
+    fn retry_stalled(&mut self, now: Time) {
+        for (key, command) in mem::take(&mut self.stalled) {
+            self.shard.heard(key, now);
+            if self.node.forward(self.number, &command).is_err() {
+                self.stalled.push((key, command));
+                continue;
+            }
+            if let Some(socket) = self.socket(key) {
+                socket.is_paused = false;
+                self.guarded(|shard| {
+                    shard.current = Some(key);
+                    shard.decode_input(now, key);
+                    shard.read(now, key, true);
+                });
+            }
+        }
+    }
+
+    fn mark_dirty(&mut self, key: ConnectionKey) {
+        if let Some(socket) = self.socket(key)
+            && !mem::replace(&mut socket.is_dirty, true)
+        {
+            self.dirty.push(key.slot);
+        }
+    }
+
+    fn write_if_long(&mut self, now: Time) {
+        if self.turn.len() > TURN_BYTES {
+            self.write_dirty(now);
+        }
+    }
+
+    /// Writes every socket that has something waiting, once, and ends the turn's frames.
+    fn write_dirty(&mut self, now: Time) {
+        while !self.dirty.is_empty() {
+            let mut dirty = mem::take(&mut self.dirty);
+            for slot in dirty.drain(..) {
+                if let Some(Some(socket)) = self.sockets.get_mut(slot as usize) {
+                    socket.is_dirty = false;
+                    let key = socket.key;
+                    self.write(now, key);
+                }
+            }
+            // Writing may have ended connections, but nothing that follows from that goes to a dirty socket any more.
+            if self.dirty.is_empty() {
+                self.dirty = dirty;
+                break;
+            }
+        }
+        self.turn.clear();
+    }
+
+    fn write(&mut self, now: Time, key: ConnectionKey) {
+        let Some(Some(socket)) = self.sockets.get_mut(key.slot as usize) else {
+            return;
+        };
+        let before = socket.queue.backlog_bytes();
+        let (written, bytes) = socket.write(&self.turn, now);
+        let after = socket.queue.backlog_bytes();
+        self.metrics.count_sent(bytes);
+        self.metrics.change_queued(before, after);
+        match written {
+            Written::Ok => {}
+            Written::Finished => self.gone(now, key, SocketEnd::Dropped),
+            Written::Broken => self.gone(now, key, SocketEnd::Lost),
+        }
+    }
+
+    /// Drops a socket and tells the engine, which frees its slot.
+    fn gone(&mut self, now: Time, key: ConnectionKey, end: SocketEnd) {
+        if self.socket(key).is_none() {
+            return;
+        }
+        if let Some(socket) = self.sockets[key.slot as usize].take() {
+            self.open_sockets -= 1;
+            self.metrics.change_queued(socket.queue.backlog_bytes(), 0);
+        }
+        self.handle(now, Input::SocketClosed { key, end });
+    }
+
+    fn socket(&mut self, key: ConnectionKey) -> Option<&mut Socket> {
+        self.sockets
+            .get_mut(key.slot as usize)?
+            .as_mut()
+            .filter(|socket| socket.key == key)
+    }
+}
+
+fn token_of(key: ConnectionKey) -> Token {
+    Token((u64::from(key.generation) << 32 | u64::from(key.slot)) as usize)
+}
+
+fn key_of(token: Token) -> ConnectionKey {
+    ConnectionKey {
+        slot: token.0 as u32,
+        generation: (token.0 as u64 >> 32) as u32,
+    }
+}

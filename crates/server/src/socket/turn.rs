@@ -1,0 +1,107 @@
+use hubwire_engine::{Frame, FrameId, FrameKind, Outputs, QueuedFrame};
+use hubwire_ws::{Header, Opcode};
+
+/// Frames longer than this are written from where they are instead of being copied next to the others of the turn. Bytes.
+const COPIED_MAX: usize = 16 * 1024;
+/// Marks the end of a list of runs.
+pub(super) const NO_RUN: u32 = u32::MAX;
+
+/// The frames of one turn of a shard, ready to be written: back to back in one arena, so that what a socket gets is usually one
+/// contiguous slice. Frames are referred to by [`FrameId`]; a socket's share is a list of runs of consecutive frames.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The engine's outputs, which own the frames.
+    pub(crate) outputs: Outputs,
+    arena: Vec<u8>,
+    places: Vec<Place>,
+    /// How many frames are not in the arena.
+    outside: usize,
+    pub(super) runs: Vec<Run>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u32,
+    /// Equal to `start` for a frame that is not in the arena.
+    end: u32,
+}
+
+/// Consecutive frames for one socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) first: u32,
+    pub(super) last: u32,
+    pub(super) next: u32,
+}
+
+impl Turn {
+    /// Lays out the frames added since the last call.
+    pub(crate) fn lay_out(&mut self) {
+        for queued in &self.outputs.frames[self.places.len()..] {
+            let start = self.arena.len() as u32;
+            let payload = queued.frame.payload();
+            if payload.len() <= COPIED_MAX {
+                self.arena
+                    .extend_from_slice(header(&queued.frame).as_bytes());
+                self.arena.extend_from_slice(payload);
+            } else {
+                self.outside += 1;
+            }
+            self.places.push(Place {
+                start,
+                end: self.arena.len() as u32,
+            });
+        }
+    }
+
+    /// Returns the bytes of consecutive frames, if all of them are in the arena.
+    pub(super) fn contiguous(&self, first: u32, last: u32) -> Option<&[u8]> {
+        let places = &self.places[first as usize..=last as usize];
+        let start = places.first()?.start as usize;
+        let end = places.last()?.end as usize;
+        let is_whole = self.outside == 0 || places.iter().all(|place| place.end > place.start);
+        is_whole.then(|| &self.arena[start..end])
+    }
+
+    pub(super) fn frame(&self, frame: u32) -> &QueuedFrame {
+        &self.outputs.frames[frame as usize]
+    }
+
+    /// Returns the bytes that a frame takes on the wire.
+    pub(crate) fn frame_len(&self, frame: FrameId) -> usize {
+        wire_len(&self.frame(frame.0).frame)
+    }
+
+    /// Returns the bytes laid out so far.
+    pub(crate) fn len(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Forgets the frames of the turn. Nothing may refer to them any more.
+    pub(crate) fn clear(&mut self) {
+        debug_assert!(self.outputs.list.is_empty());
+        self.outputs.frames.clear();
+        self.places.clear();
+        self.outside = 0;
+        self.runs.clear();
+        self.arena.clear();
+        if self.arena.capacity() > 1 << 20 {
+            self.arena = Vec::new();
+        }
+    }
+}
+
+pub(super) fn header(frame: &Frame) -> Header {
+    let opcode = match frame.kind() {
+        FrameKind::Text => Opcode::Text,
+        FrameKind::Binary => Opcode::Binary,
+        FrameKind::Ping => Opcode::Ping,
+        FrameKind::Pong => Opcode::Pong,
+        FrameKind::Close => Opcode::Close,
+    };
+    Header::new(opcode, frame.payload().len())
+}
+
+pub(super) fn wire_len(frame: &Frame) -> usize {
+    Header::len_for(frame.payload().len()) + frame.payload().len()
+}

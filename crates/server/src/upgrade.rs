@@ -1,0 +1,405 @@
+//! A client's handshake: negotiation on tokio, then the bare socket goes to a shard. Source: client-protocols 1.
+
+use std::net::TcpStream as StdTcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubwire_engine::{ConnectionKey, HubSettings, Open, RawMode, Reply};
+use hubwire_protocol::names::{GroupName, Hub, UserId};
+use hubwire_protocol::subprotocol::Subprotocol;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{HeaderMap, Method, Request, StatusCode, Version};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use percent_encoding::percent_decode_str;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use crate::config::{AnonymousConnectPolicy, HubConfig};
+use crate::http::{App, Peer, Response, bearer_token, empty, host, text, try_again, with_header};
+use crate::node::Node;
+use crate::socket::{Attach, Io};
+
+/// How long hyper may take to write the 101 and to let go of the socket.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers a request for `/client...`.
+pub(crate) async fn handle(
+    app: &Arc<App>,
+    mut request: Request<Incoming>,
+    peer: &Peer,
+) -> Response {
+    let response = match handshake(app, &mut request, peer).await {
+        Ok(response) | Err(response) => response,
+    };
+    app.metrics.count_client_request(response.status().as_u16());
+    response
+}
+
+/// Checks a handshake in the order of client-protocols 1.4. The answer of a good one is the 101.
+async fn handshake(
+    app: &Arc<App>,
+    request: &mut Request<Incoming>,
+    peer: &Peer,
+) -> Result<Response, Response> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let (hub, is_legacy) = hub_of(request.uri().path(), &query)?;
+    let accept = check_upgrade(request)?;
+    let hub = Hub::new(&hub).map_err(|error| text(StatusCode::BAD_REQUEST, &error.to_string()))?;
+    let settings = app.config.hubs.get(hub.as_str());
+    check_origin(request.headers(), settings)?;
+    let admission = admit(app, request, &query, &hub, settings, is_legacy)?;
+    let raw_mode = raw_mode(&query)?;
+    let offered = offered_subprotocols(request.headers());
+    let negotiated = Subprotocol::negotiate(offered.iter().map(String::as_str));
+    let subprotocol = negotiated.map_or(Subprotocol::Simple, |(subprotocol, _)| subprotocol);
+    if app.is_shutting_down() {
+        return Err(try_again(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is shutting down.",
+        ));
+    }
+    if !app.node.reserve_connection() {
+        let reason = "The service has as many connections as it may have.";
+        return Err(try_again(StatusCode::TOO_MANY_REQUESTS, reason));
+    }
+    let open = Open {
+        hub: hub.clone(),
+        settings: Arc::new(HubSettings {
+            keep_alive_interval_ms: settings.web_socket_keep_alive_interval.as_millis() as u64,
+            drop_connection_on_event_failure: settings.drop_connection_on_event_failure,
+        }),
+        subprotocol,
+        user: admission.user,
+        groups: admission.groups,
+        roles: admission.roles,
+        raw_mode,
+        random: random()?,
+    };
+    let on_upgrade = hyper::upgrade::on(request);
+    let socket = open_connection(app, open).await?;
+    tracing::info!(
+        target: "hubwire::connectivity",
+        %hub,
+        connection_id = socket.id,
+        peer = %peer.addr,
+        "connection started"
+    );
+    tokio::spawn(hand_over(on_upgrade, socket));
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some((_, spelling)) = negotiated
+        && let Ok(spelling) = HeaderValue::from_str(spelling)
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, spelling);
+    }
+    Ok(response)
+}
+
+/// Returns the hub's name as given, and whether it came in the query as it once did.
+fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Response> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["client"] => {
+            let missing = || {
+                text(
+                    StatusCode::BAD_REQUEST,
+                    "The query parameter hub is missing.",
+                )
+            };
+            Ok((query.first("hub").ok_or_else(missing)?.to_owned(), true))
+        }
+        ["client", "hubs", hub] => {
+            let hub = percent_decode_str(hub).decode_utf8_lossy();
+            Ok((hub.into_owned(), false))
+        }
+        _ => Err(text(
+            StatusCode::NOT_FOUND,
+            "There is nothing at this path.",
+        )),
+    }
+}
+
+/// Checks that the request asks for WebSocket. Returns the answer to its key.
+fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Response> {
+    let headers = request.headers();
+    let is_upgrade = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(headers, &CONNECTION, "upgrade")
+        && has_token(headers, &UPGRADE, "websocket");
+    if !is_upgrade {
+        return Err(text(
+            StatusCode::BAD_REQUEST,
+            "This is a WebSocket endpoint.",
+        ));
+    }
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        let response = text(StatusCode::UPGRADE_REQUIRED, "The WebSocket version is 13.");
+        return Err(with_header(response, SEC_WEBSOCKET_VERSION, "13"));
+    }
+    headers
+        .get(SEC_WEBSOCKET_KEY)
+        .and_then(|key| hubwire_ws::accept_key(key.as_bytes()))
+        .and_then(|accept| HeaderValue::from_str(&accept).ok())
+        .ok_or_else(|| {
+            let reason = "The header Sec-WebSocket-Key is not the base64 of 16 bytes.";
+            text(StatusCode::BAD_REQUEST, reason)
+        })
+}
+
+fn has_token(headers: &HeaderMap, name: &hyper::header::HeaderName, wanted: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Refuses pages of other origins where the hub names its own. Only browsers send the header.
+fn check_origin(headers: &HeaderMap, settings: &HubConfig) -> Result<(), Response> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.as_bytes();
+    let is_allowed = settings.allowed_origins.is_empty()
+        || settings
+            .allowed_origins
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin));
+    match is_allowed {
+        true => Ok(()),
+        false => Err(text(
+            StatusCode::FORBIDDEN,
+            "The hub does not allow connections of pages from this origin.",
+        )),
+    }
+}
+
+/// What a client's token says.
+#[derive(Default)]
+struct Admission {
+    user: Option<UserId>,
+    groups: Vec<GroupName>,
+    roles: Vec<String>,
+}
+
+fn admit(
+    app: &App,
+    request: &Request<Incoming>,
+    query: &Query,
+    hub: &Hub,
+    settings: &HubConfig,
+    is_legacy: bool,
+) -> Result<Admission, Response> {
+    let unauthorized = || with_header(empty(StatusCode::UNAUTHORIZED), WWW_AUTHENTICATE, "Bearer");
+    let in_query = query
+        .first("access_token")
+        .filter(|token| !token.is_empty());
+    let Some(token) = in_query.or_else(|| bearer_token(request)) else {
+        return match settings.anonymous_connect_policy {
+            AnonymousConnectPolicy::Allow => Ok(Admission::default()),
+            AnonymousConnectPolicy::Deny => Err(unauthorized()),
+        };
+    };
+    let claims = app
+        .auth
+        .check_client(token, host(request), hub, is_legacy)
+        .map_err(|error| {
+            tracing::debug!(%hub, %error, "client refused");
+            unauthorized()
+        })?;
+    let user = claims.user_id().map(UserId::new).transpose();
+    let groups: Result<_, _> = claims.groups().map(GroupName::new).collect();
+    Ok(Admission {
+        user: user.map_err(|_| {
+            text(
+                StatusCode::BAD_REQUEST,
+                "The token contains an invalid user ID.",
+            )
+        })?,
+        groups: groups.map_err(|_| {
+            text(
+                StatusCode::BAD_REQUEST,
+                "The token contains an invalid group name.",
+            )
+        })?,
+        roles: claims.roles().map(str::to_owned).collect(),
+    })
+}
+
+/// Reads what a simple client's messages are to do.
+fn raw_mode(query: &Query) -> Result<RawMode, Response> {
+    let bad = |reason| text(StatusCode::BAD_REQUEST, reason);
+    let no_echo = match query.last("noecho").unwrap_or_default() {
+        value if value.is_empty() || value.eq_ignore_ascii_case("false") => false,
+        value if value.eq_ignore_ascii_case("true") => true,
+        _ => return Err(bad("The query parameter noEcho is neither true nor false.")),
+    };
+    let mode = query.last("webpubsub_mode").unwrap_or_default();
+    if mode.is_empty() || mode.eq_ignore_ascii_case("sendEvent") {
+        return Ok(RawMode::Event);
+    }
+    if !mode.eq_ignore_ascii_case("sendToGroup") {
+        return Err(bad(
+            "The query parameter webpubsub_mode is neither sendEvent nor sendToGroup.",
+        ));
+    }
+    let group = GroupName::new(query.last("group").unwrap_or_default())
+        .map_err(|_| bad("The query parameter group is not a valid group name."))?;
+    Ok(RawMode::Publish { group, no_echo })
+}
+
+fn offered_subprotocols(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn random() -> Result<[u8; 16], Response> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| {
+        text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "No random numbers are to be had.",
+        )
+    })?;
+    Ok(random)
+}
+
+/// Activates a connection: from here on it is visible and its output is kept for it.
+async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Response> {
+    let (hub, subprotocol) = (open.hub.clone(), open.subprotocol);
+    let Ok((shard, reply)) = app.node.open(open).await else {
+        app.node.release_connection();
+        return Err(try_again(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is overloaded.",
+        ));
+    };
+    let Reply::Opened {
+        key,
+        id,
+        ignored_roles,
+    } = reply
+    else {
+        unreachable!("a shard answers an open with opened");
+    };
+    if ignored_roles > 0 {
+        tracing::debug!(%hub, connection_id = %id, ignored_roles, "roles were not understood");
+    }
+    app.metrics.count_opened(&hub, subprotocol);
+    Ok(PendingSocket {
+        node: app.node.clone(),
+        shard,
+        key,
+        id: id.to_string(),
+        is_attached: false,
+    })
+}
+
+/// An active connection that waits for its socket. Dropped without one, it ends the connection.
+struct PendingSocket {
+    node: Arc<Node>,
+    shard: u16,
+    key: ConnectionKey,
+    id: String,
+    is_attached: bool,
+}
+
+impl PendingSocket {
+    fn attach(mut self, io: Io, received: Bytes) {
+        self.is_attached = true;
+        let attach = Attach {
+            key: self.key,
+            io,
+            received,
+        };
+        self.node.attach(self.shard, attach);
+    }
+}
+
+impl Drop for PendingSocket {
+    fn drop(&mut self) {
+        if !self.is_attached {
+            self.node.abandon(self.shard, self.key);
+        }
+    }
+}
+
+/// Waits until the 101 is written, then takes the bare socket out of the upgrade and gives it to the shard.
+async fn hand_over(on_upgrade: OnUpgrade, socket: PendingSocket) {
+    match timeout(HANDOVER_TIMEOUT, on_upgrade).await {
+        Ok(Ok(upgraded)) => match take_apart(upgraded) {
+            Ok((io, received)) => socket.attach(io, received),
+            Err(error) => tracing::warn!(%error, "cannot take the socket out of an upgrade"),
+        },
+        Ok(Err(error)) => tracing::debug!(%error, "upgrade failed"),
+        Err(_) => tracing::debug!("upgrade timed out"),
+    }
+}
+
+fn take_apart(upgraded: Upgraded) -> std::io::Result<(Io, Bytes)> {
+    let upgraded = match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let tcp: StdTcpStream = parts.io.into_inner().into_std()?;
+            return Ok((Io::plain(tcp), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
+    match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+        Ok(parts) => {
+            let (tcp, session) = parts.io.into_inner().into_inner();
+            Ok((Io::tls(tcp.into_std()?, session), parts.read_buf))
+        }
+        Err(_) => Err(std::io::Error::other("the stream is neither TCP nor TLS")),
+    }
+}
+
+/// Query parameters; names in lower case, since their letter case does not matter.
+struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+            .collect();
+        Self { pairs }
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        self.pairs
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.pairs
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,1092 @@
+//! Loading a configuration: precedence, checks, the exact text of errors, and secrets that stay unseen.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hubwire_server::config::{
+    AnonymousConnectPolicy, AudienceHost, Config, ConfigError, DEVELOPMENT_KEY, Endpoint,
+    HubConfig, Level, LogCategory, LogFormat, Overrides, Place, Roles, Scheme, Secret, Sources,
+    TlsConfig, TlsVersion,
+};
+
+const KEY: &str = "a-key-of-our-own-that-nobody-knows-1234";
+const OTHER_KEY: &str = "another-key-that-nobody-knows-at-all-99";
+
+#[test]
+fn without_sources_the_documented_defaults_hold() {
+    let config = load("");
+
+    assert_eq!(config, Config::default());
+    assert_eq!(
+        config.listeners[0].bind,
+        addresses(&["127.0.0.1:8080", "[::1]:8080"])
+    );
+    assert_eq!(
+        config.listeners[0].roles,
+        Roles {
+            client: true,
+            rest: true,
+            health: true,
+            metrics: false
+        }
+    );
+    assert_eq!(config.keys.primary.expose(), DEVELOPMENT_KEY);
+    assert_eq!(config.keys.secondary, None);
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(5));
+    assert_eq!(config.auth.clock_skew, Duration::from_secs(300));
+    assert_eq!(config.rest.body_max, 1_048_576);
+    assert_eq!(config.limits.outbound_queue_bytes, 16_777_216);
+    assert_eq!(config.limits.connections_max, 0);
+    assert_eq!(config.logging.level, Level::Info);
+    assert_eq!(config.logging.format, LogFormat::Text);
+    assert_eq!(config.logging.categories, []);
+    assert!((1..=64).contains(&config.shards));
+}
+
+#[test]
+fn every_key_of_the_file_is_read() {
+    let config = load(EVERYTHING);
+
+    assert_eq!(
+        config.public_endpoints[0].to_string(),
+        "https://pubsub.example.com"
+    );
+    assert_eq!(config.public_endpoints[1].to_string(), "http://[::1]:8081");
+    assert_eq!(config.shutdown_timeout, Duration::from_millis(1500));
+    assert_eq!(config.shards, 3);
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.listeners[0].bind, addresses(&["0.0.0.0:8443"]));
+    let tls = TlsConfig {
+        cert: PathBuf::from("/etc/tls.crt"),
+        key: PathBuf::from("/etc/tls.key"),
+        min_version: TlsVersion::V1_3,
+    };
+    assert_eq!(config.listeners[0].tls, Some(tls));
+    assert_eq!(
+        config.listeners[1].roles,
+        Roles {
+            client: false,
+            rest: false,
+            health: true,
+            metrics: true
+        }
+    );
+    assert_eq!(config.keys.primary, Secret::new(KEY));
+    assert_eq!(config.keys.secondary, Some(Secret::new(OTHER_KEY)));
+    assert_eq!(config.keys.internal, Some(Secret::new(KEY)));
+    assert_eq!(config.auth.audience_host, AudienceHost::Configured);
+    assert!(!config.auth.generate_token_with_access_key);
+    assert!(config.auth.allow_development_key);
+    assert_eq!(config.auth.clock_skew, Duration::ZERO);
+    assert!(config.rest.keep_encoded_slash);
+    assert!(config.rest.require_content_length);
+    assert_eq!(config.rest.body_max, 16_000_000);
+    assert_eq!(config.limits.message_max, 512 << 10);
+    assert_eq!(config.limits.outbound_queue_messages, 7);
+    assert_eq!(config.limits.outbound_queue_bytes, 2 << 30);
+    assert_eq!(config.limits.remembered_ack_ids, 0);
+    assert_eq!(config.limits.close_timeout, Duration::from_secs(3600));
+    assert_eq!(config.limits.connections_max, 9);
+    assert_eq!(config.limits.handshake_timeout, Duration::from_millis(1));
+    assert_eq!(config.limits.handshakes_max, 11);
+    assert_eq!(config.logging.level, Level::Trace);
+    assert_eq!(config.logging.format, LogFormat::Json);
+    assert_eq!(
+        config.logging.categories,
+        [LogCategory::Connectivity, LogCategory::HttpRequest]
+    );
+}
+
+#[test]
+fn a_hub_without_its_own_entry_uses_the_default_one_and_an_entry_inherits_nothing() {
+    let config = load(EVERYTHING);
+
+    let listed = config.hubs.get("chat");
+    assert_eq!(
+        listed.anonymous_connect_policy,
+        AnonymousConnectPolicy::Allow
+    );
+    assert_eq!(
+        listed.web_socket_keep_alive_interval,
+        Duration::from_secs(20)
+    );
+    assert_eq!(listed.allowed_origins, Vec::<String>::new());
+    let unlisted = config.hubs.get("default");
+    assert_eq!(
+        unlisted.anonymous_connect_policy,
+        AnonymousConnectPolicy::Deny
+    );
+    assert_eq!(
+        unlisted.web_socket_keep_alive_interval,
+        Duration::from_secs(120)
+    );
+    assert_eq!(unlisted.allowed_origins, ["https://app.example.com"]);
+    assert!(unlisted.drop_connection_on_event_failure);
+    let names: Vec<&str> = config.hubs.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a.b[1]`,_", "chat"]);
+}
+
+#[test]
+fn hubs_can_be_set_by_programs() {
+    let mut config = Config::default();
+    let dropping = HubConfig {
+        drop_connection_on_event_failure: true,
+        ..HubConfig::default()
+    };
+
+    config.hubs.set("chat", dropping.clone());
+
+    assert_eq!(config.hubs.get("chat"), &dropping);
+    assert_eq!(config.hubs.get("other"), &HubConfig::default());
+    config.hubs.set("_default", dropping.clone());
+    assert_eq!(config.hubs.get("other"), &dropping);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
+    let file = "shards = 2\n[logging]\nlevel = \"error\"\nformat = \"json\"\n";
+    let environment = [
+        ("HUBWIRE__SHARDS", "3"),
+        ("HUBWIRE__LOGGING__LEVEL", "debug"),
+    ];
+    let flags = Overrides {
+        shards: Some(4),
+        ..Overrides::default()
+    };
+
+    let config = load_from(file, &environment, flags).expect("valid");
+
+    assert_eq!(config.shards, 4);
+    assert_eq!(config.logging.level, Level::Debug);
+    assert_eq!(config.logging.format, LogFormat::Json);
+}
+
+#[test]
+fn every_flag_is_applied() {
+    let flags = Overrides {
+        listen: addresses(&["0.0.0.0:9000"]),
+        access_key: Some(Secret::new(DEVELOPMENT_KEY)),
+        tls_cert: Some("c.pem".into()),
+        tls_key: Some("k.pem".into()),
+        shards: Some(5),
+        allow_development_key: true,
+        metrics_listen: Some("127.0.0.1:9090".parse().expect("an address")),
+        log_level: Some(Level::Warn),
+        log_format: Some(LogFormat::Json),
+    };
+
+    let config = load_from("", &[], flags).expect("valid");
+
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.listeners[0].bind, addresses(&["0.0.0.0:9000"]));
+    assert_eq!(config.listeners[0].roles, Roles::default());
+    let tls = config.listeners[0].tls.as_ref().expect("set by flags");
+    assert_eq!(
+        (tls.cert.as_path(), tls.key.as_path()),
+        (Path::new("c.pem"), Path::new("k.pem"))
+    );
+    assert_eq!(tls.min_version, TlsVersion::V1_2);
+    assert_eq!(config.listeners[1].bind, addresses(&["127.0.0.1:9090"]));
+    assert_eq!(
+        config.listeners[1].roles,
+        Roles {
+            client: false,
+            rest: false,
+            health: true,
+            metrics: true
+        }
+    );
+    assert_eq!(config.shards, 5);
+    assert!(config.auth.allow_development_key);
+    assert_eq!(
+        (config.logging.level, config.logging.format),
+        (Level::Warn, LogFormat::Json)
+    );
+}
+
+#[test]
+fn listen_replaces_the_addresses_of_the_first_listener_and_keeps_its_roles_and_certificate() {
+    let file = r#"
+        [[listeners]]
+        bind = ["127.0.0.1:1"]
+        roles = ["rest"]
+        tls = { cert = "c", key = "k" }
+        [[listeners]]
+        bind = ["127.0.0.1:2"]
+    "#;
+    let flags = Overrides {
+        listen: addresses(&["127.0.0.1:3"]),
+        ..Overrides::default()
+    };
+
+    let config = load_from(file, &[("HUBWIRE_LISTEN", "127.0.0.1:4")], flags).expect("valid");
+
+    assert_eq!(config.listeners[0].bind, addresses(&["127.0.0.1:3"]));
+    assert_eq!(
+        config.listeners[0].roles,
+        Roles {
+            rest: true,
+            ..Roles::NONE
+        }
+    );
+    assert!(config.listeners[0].tls.is_some());
+    assert_eq!(config.listeners[1].bind, addresses(&["127.0.0.1:2"]));
+}
+
+#[test]
+fn the_metrics_flag_keeps_the_listeners_of_the_file() {
+    let file = "[[listeners]]\nbind = [\"127.0.0.1:1\"]\n";
+    let metrics = Some("127.0.0.1:2".parse().expect("an address"));
+    let flags = Overrides {
+        metrics_listen: metrics,
+        ..Overrides::default()
+    };
+
+    let config = load_from(file, &[], flags).expect("valid");
+
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.listeners[0].bind, addresses(&["127.0.0.1:1"]));
+}
+
+#[test]
+fn the_environment_reaches_every_section() {
+    let config = load_environment(&[
+        ("HUBWIRE_LISTEN", "127.0.0.1:0, [::1]:0"),
+        ("HUBWIRE_ACCESS_KEY", KEY),
+        ("HUBWIRE__KEYS__SECONDARY", OTHER_KEY),
+        ("HUBWIRE__PUBLIC_ENDPOINTS", r#"["https://A.example:8443"]"#),
+        ("HUBWIRE__SHUTDOWN_TIMEOUT", "7s"),
+        ("HUBWIRE__AUTH__GENERATE_TOKEN_WITH_ACCESS_KEY", "false"),
+        ("HUBWIRE__AUTH__AUDIENCE_HOST", "\"any\""),
+        (
+            "HUBWIRE__HUBS__CHAT__ALLOWED_ORIGINS",
+            r#"["https://App.example"]"#,
+        ),
+        (
+            "HUBWIRE__HUBS___DEFAULT__DROP_CONNECTION_ON_EVENT_FAILURE",
+            "true",
+        ),
+        ("HUBWIRE__LIMITS__HANDSHAKES_MAX", "5"),
+        ("HUBWIRE__LIMITS__MESSAGE_MAX", "2MiB"),
+        ("HUBWIRE__LOGGING__CATEGORIES", r#"["connectivity"]"#),
+        ("HUBWIRE_CONFIG", "elsewhere.toml"),
+        ("HUBWIRE_SERVICE_PORT", "80"),
+        ("PATH", "/bin"),
+    ])
+    .expect("valid");
+
+    assert_eq!(
+        config.listeners[0].bind,
+        addresses(&["127.0.0.1:0", "[::1]:0"])
+    );
+    assert_eq!(config.keys.primary.expose(), KEY);
+    assert_eq!(config.keys.secondary, Some(Secret::new(OTHER_KEY)));
+    assert_eq!(
+        config.public_endpoints[0].to_string(),
+        "https://a.example:8443"
+    );
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(7));
+    assert!(!config.auth.generate_token_with_access_key);
+    assert_eq!(config.auth.audience_host, AudienceHost::Any);
+    assert_eq!(
+        config.hubs.get("chat").allowed_origins,
+        ["https://app.example"]
+    );
+    assert!(config.hubs.get("other").drop_connection_on_event_failure);
+    assert_eq!(config.limits.handshakes_max, 5);
+    assert_eq!(config.limits.message_max, 2 << 20);
+    assert_eq!(config.logging.categories, [LogCategory::Connectivity]);
+}
+
+#[test]
+fn hub_names_of_file_and_environment_meet_in_lower_case() {
+    let file = "[hubs.Chat]\nanonymous_connect_policy = \"allow\"\n";
+    let variable = ("HUBWIRE__HUBS__CHAT__WEB_SOCKET_KEEP_ALIVE_INTERVAL", "5s");
+
+    let config = load_from(file, &[variable], Overrides::default()).expect("valid");
+
+    let chat = config.hubs.get("chat");
+    assert_eq!(chat.anonymous_connect_policy, AnonymousConnectPolicy::Allow);
+    assert_eq!(chat.web_socket_keep_alive_interval, Duration::from_secs(5));
+    assert_eq!(config.hubs.iter().len(), 1);
+}
+
+#[test]
+fn secrets_follow_references_to_the_environment_and_to_files() {
+    let directory = TempDir::new();
+    let path = directory.write("key", &format!("{KEY}\n"));
+    let file = format!(
+        "[keys]\nprimary = \"${{file:{}}}\"\nsecondary = \"${{env:FIRST}}-and-${{env:SECOND}}\"\n",
+        path.display()
+    );
+    let environment = [
+        ("FIRST", "sixteen-bytes-ab"),
+        ("SECOND", "${env:FIRST}-more"),
+    ];
+
+    let config = load_from(&file, &environment, Overrides::default()).expect("valid");
+
+    assert_eq!(config.keys.primary.expose(), KEY);
+    let secondary = config.keys.secondary.expect("set");
+    assert_eq!(secondary.expose(), "sixteen-bytes-ab-and-${env:FIRST}-more");
+}
+
+#[test]
+fn only_one_final_newline_of_a_secret_file_is_dropped() {
+    let directory = TempDir::new();
+    for (ending, is_valid) in [("", true), ("\n", true), ("\r\n", true), ("\n\n", false)] {
+        let path = directory.write("key", &format!("{KEY}{ending}"));
+        let reference = format!("${{file:{}}}", path.display());
+
+        let result = load_environment(&[("HUBWIRE_ACCESS_KEY", &reference)]);
+
+        assert_eq!(result.is_ok(), is_valid, "{ending:?}");
+    }
+}
+
+#[test]
+fn the_flag_for_the_key_follows_references_too() {
+    let flags = Overrides {
+        access_key: Some(Secret::new("${env:MY_KEY}")),
+        ..Overrides::default()
+    };
+
+    let config = load_from("", &[("MY_KEY", KEY)], flags).expect("valid");
+
+    assert_eq!(config.keys.primary.expose(), KEY);
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest_key() {
+    check_error(
+        "[limits]\n  message_mx = \"1MiB\"\n",
+        "hubwire.toml:2:3: unknown key `limits.message_mx`, did you mean `message_max`?",
+    );
+    check_error(
+        "[limit]\n",
+        "hubwire.toml:1:2: unknown key `limit`, did you mean `limits`?",
+    );
+    check_error(
+        "[rest]\ncors = { allowed_origins = [] }\n",
+        "hubwire.toml:2:1: unknown key `rest.cors`, the keys here are `keep_encoded_slash`, \
+         `require_content_length`, `body_max`",
+    );
+    check_error(
+        "[hubs.chat]\ngroup_state = true\n",
+        "hubwire.toml:2:1: unknown key `hubs.chat.group_state`, the keys here are \
+         `anonymous_connect_policy`, `web_socket_keep_alive_interval`, `allowed_origins`, \
+         `drop_connection_on_event_failure`",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nrole = [\"rest\"]\n",
+        "hubwire.toml:3:1: unknown key `listeners[0].role`, did you mean `roles`?",
+    );
+    check_environment_error(
+        &[("HUBWIRE__LIMITS__MESAGE_MAX", "1MiB")],
+        "environment variable HUBWIRE__LIMITS__MESAGE_MAX: unknown key `limits.mesage_max`, did \
+         you mean `message_max`?",
+    );
+}
+
+#[test]
+fn text_that_is_not_toml_is_refused_with_its_position() {
+    check_error(
+        "shards = 1\n[keys]\nprimary = supersecret\n",
+        "hubwire.toml:3:11: not valid TOML: string values must be quoted, expected literal string",
+    );
+    check_error(
+        "shards = 1\nshards = 2\n",
+        "hubwire.toml:2:1: not valid TOML: duplicate key",
+    );
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let sources = Sources {
+        file: Some("/nowhere/hubwire.toml".into()),
+        ..Sources::default()
+    };
+
+    let error = Config::load(&sources).expect_err("there is no such file");
+
+    assert!(matches!(error, ConfigError::Unreadable { .. }));
+    assert_eq!(
+        error.to_string(),
+        "cannot read the configuration file /nowhere/hubwire.toml: No such file or directory (os \
+         error 2); check --config and HUBWIRE_CONFIG"
+    );
+}
+
+#[test]
+fn durations_need_a_unit_and_stay_in_range() {
+    check_error(
+        "shutdown_timeout = 5\n",
+        "hubwire.toml:1:20: shutdown_timeout is 5, a duration needs its unit, such as \"500ms\", \
+         \"30s\", \"5m\" or \"7d\"",
+    );
+    check_error(
+        "shutdown_timeout = \"5\"\n",
+        "hubwire.toml:1:20: shutdown_timeout is \"5\", a duration needs its unit, such as \
+         \"500ms\", \"30s\", \"5m\" or \"7d\"",
+    );
+    check_error(
+        "shutdown_timeout = \"5 minutes\"\n",
+        "hubwire.toml:1:20: shutdown_timeout is \"5 minutes\", expected a duration with its unit, \
+         such as \"500ms\", \"30s\", \"5m\" or \"7d\"",
+    );
+    check_error(
+        "[hubs.chat]\nweb_socket_keep_alive_interval = \"500ms\"\n",
+        "hubwire.toml:2:34: hubs.chat.web_socket_keep_alive_interval is \"500ms\", allowed is 1s \
+         to 2m",
+    );
+    check_error(
+        "[auth]\nclock_skew = \"7d\"\n",
+        "hubwire.toml:2:14: auth.clock_skew is \"7d\", allowed is 0s to 1h",
+    );
+    check_error(
+        "[limits]\nhandshake_timeout = \"0s\"\n",
+        "hubwire.toml:2:21: limits.handshake_timeout is \"0s\", allowed is 1ms to 1h",
+    );
+}
+
+#[test]
+fn sizes_need_a_unit_and_stay_in_range() {
+    check_environment_error(
+        &[("HUBWIRE__REST__BODY_MAX", "1048576")],
+        "environment variable HUBWIRE__REST__BODY_MAX: rest.body_max is \"1048576\", a size needs \
+         its unit, such as \"512KiB\", \"1MiB\" or \"16MB\"",
+    );
+    check_error(
+        "[limits]\nmessage_max = \"1mb\"\n",
+        "hubwire.toml:2:15: limits.message_max is \"1mb\", expected a size with its unit, such as \
+         \"512KiB\", \"1MiB\" or \"16MB\"",
+    );
+    check_error(
+        "[limits]\nmessage_max = \"2GiB\"\n",
+        "hubwire.toml:2:15: limits.message_max is \"2GiB\", allowed is 1KiB to 1GiB",
+    );
+    check_error(
+        "[limits]\noutbound_queue_bytes = \"1B\"\n",
+        "hubwire.toml:2:24: limits.outbound_queue_bytes is \"1B\", allowed is 1KiB or more",
+    );
+    check_error(
+        "[limits]\nmessage_max = \"99999999999999999999GiB\"\n",
+        "hubwire.toml:2:15: limits.message_max is \"99999999999999999999GiB\", expected a size \
+         with its unit, such as \"512KiB\", \"1MiB\" or \"16MB\"",
+    );
+}
+
+#[test]
+fn counts_are_plain_numbers_in_range() {
+    check_error(
+        "[limits]\nhandshakes_max = \"5\"\n",
+        "hubwire.toml:2:18: limits.handshakes_max is \"5\", expected a number without quotes and \
+         unit",
+    );
+    check_error(
+        "[limits]\nhandshakes_max = 0\n",
+        "hubwire.toml:2:18: limits.handshakes_max is 0, allowed is 1 or more",
+    );
+    check_error(
+        "[limits]\nconnections_max = -1\n",
+        "hubwire.toml:2:19: limits.connections_max is -1, allowed is 0 or more",
+    );
+    check_error(
+        "shards = 1.5\n",
+        "hubwire.toml:1:10: shards is 1.5, expected a number without quotes and unit",
+    );
+    let flags = Overrides {
+        shards: Some(65),
+        ..Overrides::default()
+    };
+    let error = load_from("", &[], flags).expect_err("too many");
+    assert_eq!(
+        error.to_string(),
+        "flag --shards: shards is 65, allowed is 1 to 64"
+    );
+}
+
+#[test]
+fn words_and_truths_are_taken_from_closed_sets() {
+    check_error(
+        "[logging]\nlevel = \"inf\"\n",
+        "hubwire.toml:2:9: logging.level is \"inf\", did you mean \"info\"?",
+    );
+    check_error(
+        "[logging]\ncategories = [\"messaging\"]\n",
+        "hubwire.toml:2:15: logging.categories[0] is \"messaging\", expected one of \
+         `connectivity`, `http_request`",
+    );
+    check_error(
+        "[rest]\nkeep_encoded_slash = \"yes\"\n",
+        "hubwire.toml:2:22: rest.keep_encoded_slash is \"yes\", expected true or false",
+    );
+    check_environment_error(
+        &[("HUBWIRE__AUTH__ALLOW_DEVELOPMENT_KEY", "1")],
+        "environment variable HUBWIRE__AUTH__ALLOW_DEVELOPMENT_KEY: auth.allow_development_key is \
+         \"1\", expected true or false",
+    );
+    check_error(
+        "[auth]\naudience_host = true\n",
+        "hubwire.toml:2:17: auth.audience_host is true, expected text in quotes",
+    );
+}
+
+#[test]
+fn lists_of_the_environment_are_toml_arrays() {
+    check_environment_error(
+        &[("HUBWIRE__PUBLIC_ENDPOINTS", "https://a.example")],
+        "environment variable HUBWIRE__PUBLIC_ENDPOINTS: public_endpoints is \
+         \"https://a.example\", expected a TOML array, such as [\"one\", \"two\"]",
+    );
+    check_error(
+        "public_endpoints = \"https://a.example\"\n",
+        "hubwire.toml:1:20: public_endpoints is \"https://a.example\", expected a list in square \
+         brackets",
+    );
+}
+
+#[test]
+fn variables_that_name_no_single_setting_are_refused() {
+    check_environment_error(
+        &[("HUBWIRE__LISTENERS", "x")],
+        "environment variable HUBWIRE__LISTENERS: `listeners` is a list of tables, which belongs \
+         in the file; the addresses of the first one can be set by HUBWIRE_LISTEN",
+    );
+    check_environment_error(
+        &[("HUBWIRE__LIMITS__", "x")],
+        "environment variable HUBWIRE__LIMITS__: two underscores separate a section from its key, \
+         as in HUBWIRE__LIMITS__MESSAGE_MAX",
+    );
+    check_environment_error(
+        &[("HUBWIRE__LIMITS", "x")],
+        "environment variable HUBWIRE__LIMITS: limits is a section, its keys are set one by one",
+    );
+    check_environment_error(
+        &[("HUBWIRE__SHARDS", "2"), ("HUBWIRE__SHARDS__MAX", "x")],
+        "environment variable HUBWIRE__SHARDS__MAX: unknown key `shards.max`, `shards` is no \
+         section",
+    );
+    check_environment_error(
+        &[
+            ("HUBWIRE_ACCESS_KEY", KEY),
+            ("HUBWIRE__KEYS__PRIMARY", OTHER_KEY),
+        ],
+        "environment variable HUBWIRE__KEYS__PRIMARY: `keys.primary` is set by HUBWIRE_ACCESS_KEY \
+         too, keep one of them",
+    );
+}
+
+#[test]
+fn keys_follow_the_official_rules() {
+    let cases = [
+        (
+            "short",
+            "has 5 bytes, a key has at least 32; `hubwire keygen` prints a good one",
+        ),
+        (
+            "this-key-contains-a-semicolon;as-you-see",
+            "contains `;`, which would end it in a connection string; `hubwire keygen` prints a \
+             good one",
+        ),
+        (
+            "this-key-contains-a-line-break\\nas-you-see",
+            "contains a control character, such as a line break; `hubwire keygen` prints a good \
+             one",
+        ),
+        (
+            " this-key-begins-with-a-space-as-you-see",
+            "begins or ends with white space; remove it",
+        ),
+    ];
+    for name in ["primary", "secondary", "internal"] {
+        for (key, wrong) in cases {
+            let file = format!("[keys]\n{name} = \"{key}\"\n");
+            let column = name.len() + 4;
+            check_error(
+                &file,
+                &format!("hubwire.toml:2:{column}: keys.{name} {wrong}"),
+            );
+        }
+    }
+    assert!(load_environment(&[("HUBWIRE_ACCESS_KEY", "ü".repeat(16).as_str())]).is_ok());
+}
+
+#[test]
+fn references_that_cannot_be_followed_are_refused() {
+    check_error(
+        "[keys]\nprimary = \"${env:NOT_THERE}\"\n",
+        "hubwire.toml:2:11: keys.primary: environment variable NOT_THERE of `${env:NOT_THERE}` is \
+         not set",
+    );
+    check_error(
+        "[keys]\nprimary = \"${file:/nowhere/key}\"\n",
+        "hubwire.toml:2:11: keys.primary: cannot read /nowhere/key of `${file:/nowhere/key}`: No \
+         such file or directory (os error 2)",
+    );
+    for malformed in ["${env:NAME", "${vault:key}", "${}"] {
+        check_environment_error(
+            &[("HUBWIRE_ACCESS_KEY", malformed)],
+            "environment variable HUBWIRE_ACCESS_KEY: keys.primary: after `${` comes `env:NAME}` \
+             or `file:/path}`; a secret that contains `${` itself belongs in a file",
+        );
+    }
+}
+
+#[test]
+fn the_development_key_is_refused_beyond_loopback() {
+    let advice = "(see `hubwire keygen`) or, in a throw-away container, pass \
+                  --allow-development-key";
+    let flags = Overrides {
+        listen: addresses(&["0.0.0.0:8080"]),
+        ..Overrides::default()
+    };
+    let error = load_from("", &[], flags.clone()).expect_err("everybody knows the key");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "flag --listen: refusing to listen on 0.0.0.0:8080 with the development key that \
+             everybody knows; set keys.primary {advice}"
+        )
+    );
+    let own = [("HUBWIRE_ACCESS_KEY", KEY)];
+    assert!(load_from("", &own, flags.clone()).is_ok());
+    let error = load_from(
+        &format!("[keys]\nsecondary = \"{DEVELOPMENT_KEY}\"\n"),
+        &own,
+        flags.clone(),
+    )
+    .expect_err("a secondary key opens the same doors");
+    assert!(error.to_string().contains("set keys.secondary"), "{error}");
+    let allowed = Overrides {
+        allow_development_key: true,
+        ..flags
+    };
+    assert!(load_from("", &[], allowed).is_ok());
+    for loopback in ["127.8.9.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        assert!(
+            load_environment(&[("HUBWIRE_LISTEN", loopback)]).is_ok(),
+            "{loopback}"
+        );
+    }
+    check_environment_error(
+        &[("HUBWIRE_LISTEN", "127.0.0.1:1,[::]:2")],
+        &format!(
+            "environment variable HUBWIRE_LISTEN: refusing to listen on [::]:2 with the \
+             development key that everybody knows; set keys.primary {advice}"
+        ),
+    );
+}
+
+#[test]
+fn listeners_are_checked() {
+    check_error(
+        "[[listeners]]\nroles = [\"rest\"]\n",
+        "hubwire.toml:1:1: listeners[0] has no `bind`, such as bind = [\"127.0.0.1:8080\"]",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"localhost:8080\"]\n",
+        "hubwire.toml:2:9: listeners[0].bind[0] is \"localhost:8080\", expected an IP address and \
+         a port, such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"0.0.0.0:8080\"",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\n[[listeners]]\nbind = [\"127.0.0.1:1\"]\n",
+        "hubwire.toml:4:9: listeners[1].bind[0] is \"127.0.0.1:1\", this address is bound already, \
+         list it once",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nroles = [\"metrics\", \"health\"]\n",
+        "hubwire.toml:1:1: no listener serves clients or REST; give one of `listeners` the role \
+         \"client\" or \"rest\"",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nroles = []\n",
+        "hubwire.toml:3:9: listeners[0].roles is empty, leave it out for the default or list some \
+         of \"client\", \"rest\", \"health\", \"metrics\"",
+    );
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nroles = [\"tunnel\"]\n",
+        "hubwire.toml:3:10: listeners[0].roles[0] is \"tunnel\", expected one of `client`, `rest`, \
+         `health`, `metrics`",
+    );
+    let flags = Overrides {
+        metrics_listen: Some("127.0.0.1:8080".parse().expect("an address")),
+        ..Overrides::default()
+    };
+    let error = load_from("", &[], flags).expect_err("bound by the default listener");
+    assert_eq!(
+        error.to_string(),
+        "flag --metrics-listen: listeners[1].bind[0] is \"127.0.0.1:8080\", this address is bound \
+         already, list it once"
+    );
+    assert!(load_environment(&[("HUBWIRE_LISTEN", "127.0.0.1:0,127.0.0.1:0")]).is_ok());
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    check_error(
+        "[[listeners]]\nbind = [\"127.0.0.1:1\"]\ntls = { cert = \"c.pem\" }\n",
+        "hubwire.toml:3:1: listeners[0].tls has no `key`; a certificate and its private key go \
+         together (flags --tls-cert and --tls-key)",
+    );
+    let flags = Overrides {
+        tls_key: Some("k.pem".into()),
+        ..Overrides::default()
+    };
+    let error = load_from("", &[], flags).expect_err("no certificate");
+    assert_eq!(
+        error.to_string(),
+        "flag --tls-key: listeners[0].tls has no `cert`; a certificate and its private key go \
+         together (flags --tls-cert and --tls-key)"
+    );
+}
+
+#[test]
+fn hub_names_follow_the_official_pattern() {
+    check_error(
+        "[hubs.1st]\n",
+        "hubwire.toml:1:7: \"1st\" is no hub name, which is a letter and then up to 127 letters, \
+         digits or _ ` , . [ ]",
+    );
+    check_error(
+        "[hubs.chat]\n[hubs.Chat]\n",
+        "hubwire.toml:1:7: hub \"chat\" is listed twice; names that differ only in case are one \
+         hub, merge the entries",
+    );
+    let longest = format!("[hubs.{}]\n", "a".repeat(128));
+    assert!(load_from(&longest, &[], Overrides::default()).is_ok());
+    let longer = format!("[hubs.{}]\n", "a".repeat(129));
+    assert!(load_from(&longer, &[], Overrides::default()).is_err());
+}
+
+#[test]
+fn origins_are_written_as_browsers_send_them() {
+    check_error(
+        "[hubs.chat]\nallowed_origins = [\"*\"]\n",
+        "hubwire.toml:2:20: hubs.chat.allowed_origins[0] is \"*\", leave the list empty to allow \
+         every origin",
+    );
+    for wrong in [
+        "app.example.com",
+        "https://app.example.com/",
+        "https://*.example.com",
+    ] {
+        check_error(
+            &format!("[hubs.chat]\nallowed_origins = [\"{wrong}\"]\n"),
+            &format!(
+                "hubwire.toml:2:20: hubs.chat.allowed_origins[0] is \"{wrong}\", expected an \
+                 origin as browsers send it, such as \"https://app.example.com\", without a path"
+            ),
+        );
+    }
+    let config = load("[hubs.chat]\nallowed_origins = [\"null\", \"tauri://localhost\"]\n");
+    assert_eq!(
+        config.hubs.get("chat").allowed_origins,
+        ["null", "tauri://localhost"]
+    );
+}
+
+#[test]
+fn endpoints_are_scheme_host_and_port() {
+    let cases = [
+        (
+            "https://Pubsub.Example.com",
+            "https://pubsub.example.com",
+            443,
+        ),
+        ("HTTPS://a.example:443/", "https://a.example", 443),
+        ("http://localhost:8080", "http://localhost:8080", 8080),
+        ("http://[::1]:80", "http://[::1]", 80),
+        ("https://[2001:DB8::1]", "https://[2001:db8::1]", 443),
+    ];
+    for (text, shown, port) in cases {
+        let endpoint: Endpoint = text.parse().expect(text);
+        assert_eq!(
+            (endpoint.to_string().as_str(), endpoint.port),
+            (shown, port)
+        );
+    }
+    let endpoint: Endpoint = "https://a.example:8443".parse().expect("an endpoint");
+    assert_eq!(
+        (endpoint.scheme, endpoint.host.as_str()),
+        (Scheme::Https, "a.example")
+    );
+}
+
+#[test]
+fn texts_that_are_no_endpoints_are_refused() {
+    let cases = [
+        (
+            "pubsub.example.com",
+            "an endpoint begins with http:// or https://, such as https://pubsub.example.com",
+        ),
+        (
+            "wss://a.example",
+            "an endpoint begins with http:// or https://, such as https://pubsub.example.com",
+        ),
+        (
+            "https://a.example/base",
+            "an endpoint under a path is not supported, leave out everything behind host and port",
+        ),
+        (
+            "https://a.example?x=1",
+            "an endpoint under a path is not supported, leave out everything behind host and port",
+        ),
+        (
+            "https://a.example:0",
+            "the port is not a number from 1 to 65535",
+        ),
+        (
+            "https://a.example:+1",
+            "the port is not a number from 1 to 65535",
+        ),
+        (
+            "https://a.example:",
+            "the port is not a number from 1 to 65535",
+        ),
+        (
+            "https://::1",
+            "the host is neither a name nor an IP address; IPv6 addresses are written in brackets",
+        ),
+        (
+            "https://",
+            "the host is neither a name nor an IP address; IPv6 addresses are written in brackets",
+        ),
+    ];
+    for (text, wrong) in cases {
+        check_error(
+            &format!("public_endpoints = [\"{text}\"]\n"),
+            &format!("hubwire.toml:1:21: public_endpoints[0] is {text:?}, but {wrong}"),
+        );
+    }
+    check_error(
+        "public_endpoints = [\"https://me:hunter2@a.example\"]\n",
+        "hubwire.toml:1:21: public_endpoints[0] is refused: an endpoint carries no user name or \
+         password",
+    );
+}
+
+#[test]
+fn the_printed_configuration_loads_back() {
+    for file in ["", EVERYTHING] {
+        let config = load(file);
+
+        let printed = config.to_toml();
+
+        let mut reloaded = load(&printed);
+        assert_eq!(reloaded.keys.primary.expose(), DEVELOPMENT_KEY);
+        reloaded.keys = config.keys.clone();
+        assert_eq!(reloaded, config, "{printed}");
+    }
+}
+
+#[test]
+fn the_printed_configuration_says_which_keys_are_set_but_not_what_they_are() {
+    let printed = load(&format!("[keys]\nprimary = \"{KEY}\"\n")).to_toml();
+
+    assert!(!printed.contains(KEY));
+    assert!(
+        printed.contains("\n# primary = \"***\"  (set, and not printed)\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("\n# secondary is not set\n"), "{printed}");
+}
+
+#[test]
+fn a_secret_is_in_no_debug_text_display_text_or_error() {
+    let secret = Secret::new(KEY);
+    assert_eq!(
+        (format!("{secret:?}"), format!("{secret}")),
+        ("***".to_owned(), "***".to_owned())
+    );
+    let flags = Overrides {
+        access_key: Some(Secret::new(KEY)),
+        ..Overrides::default()
+    };
+    let sources = Sources {
+        file: None,
+        environment: pairs(&[("HUBWIRE__KEYS__SECONDARY", OTHER_KEY)]),
+        overrides: flags,
+    };
+    assert_unseen(&format!("{sources:?} {sources:#?}"));
+    let config = Config::load(&sources).expect("valid");
+    assert_unseen(&format!("{config:?} {config:#?}"));
+
+    let broken = [
+        format!("[keys]\nprimary = {KEY}\n"),
+        format!("[keys]\nprimary = \"{KEY}\n"),
+        format!("[keys]\nprimary = \"{KEY};\"\n"),
+        format!("[keys]\nprimary = \" {KEY}\"\n"),
+        format!("[keys]\nprimary = \"{KEY}\\u0007\"\n"),
+        format!("[keys]\nprimary = \"${{{KEY}\"\n"),
+        format!("[keys]\nprimary = [\"{KEY}\"]\n"),
+        format!("[keys]\nprimary = {{ value = \"{KEY}\" }}\n"),
+        format!("[keys]\nprimry = \"{KEY}\"\n"),
+        format!("keys = \"{KEY}\"\n"),
+        format!("key = \"{KEY}\"\n"),
+    ];
+    for file in broken {
+        let error = load_from(&file, &[], Overrides::default()).expect_err(&file);
+        assert_unseen(&format!("{error} {error:?} {error:#?}"));
+    }
+    for name in [
+        "HUBWIRE__KEYS",
+        "HUBWIRE__KEYS__PRIMRY",
+        "HUBWIRE__X",
+        "HUBWIRE__KEYS__PRIMARY",
+    ] {
+        let error = load_environment(&[(name, &format!("{KEY};"))]).expect_err(name);
+        assert_unseen(&format!("{error} {error:?} {error:#?}"));
+    }
+}
+
+#[test]
+fn an_error_carries_its_place() {
+    let error = load_environment(&[("HUBWIRE__SHARDS", "0")]).expect_err("out of range");
+
+    let ConfigError::Invalid { place, reason } = error else {
+        panic!("unexpected: {error}")
+    };
+    assert_eq!(place, Place::Environment("HUBWIRE__SHARDS".to_owned()));
+    assert_eq!(reason, "shards is \"0\", allowed is 1 to 64");
+}
+
+const EVERYTHING: &str = r#"
+public_endpoints = ["https://Pubsub.example.com", "http://[::1]:8081"]
+shutdown_timeout = "1500ms"
+shards = 3
+
+[[listeners]]
+bind = ["0.0.0.0:8443"]
+tls = { cert = "/etc/tls.crt", key = "/etc/tls.key", min_version = "1.3" }
+
+[[listeners]]
+bind = ["127.0.0.1:9090", "[::1]:9090"]
+roles = ["metrics", "health"]
+
+[keys]
+primary = "a-key-of-our-own-that-nobody-knows-1234"
+secondary = "another-key-that-nobody-knows-at-all-99"
+internal = "a-key-of-our-own-that-nobody-knows-1234"
+
+[auth]
+audience_host = "configured"
+generate_token_with_access_key = false
+allow_development_key = true
+clock_skew = "0s"
+
+[rest]
+keep_encoded_slash = true
+require_content_length = true
+body_max = "16MB"
+
+[hubs._default]
+web_socket_keep_alive_interval = "120s"
+allowed_origins = ["https://App.example.com"]
+drop_connection_on_event_failure = true
+
+[hubs.Chat]
+anonymous_connect_policy = "allow"
+
+[hubs."a.b[1]`,_"]
+
+[limits]
+message_max = "512KiB"
+outbound_queue_messages = 7
+outbound_queue_bytes = "2GiB"
+remembered_ack_ids = 0
+close_timeout = "1h"
+connections_max = 9
+handshake_timeout = "1ms"
+handshakes_max = 11
+
+[logging]
+level = "trace"
+format = "json"
+categories = ["connectivity", "http_request"]
+"#;
+
+/// Directory that is removed at the end of its test.
+struct TempDir(PathBuf);
+
+impl TempDir {
+    fn new() -> Self {
+        static COUNTER: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hubwire-config-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a temporary directory can be made");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a temporary file can be written");
+        path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // A directory that stays behind harms nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn load(file: &str) -> Config {
+    load_from(file, &[], Overrides::default()).unwrap_or_else(|error| panic!("{error}\n{file}"))
+}
+
+fn load_environment(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load_from("", environment, Overrides::default())
+}
+
+fn load_from(
+    file: &str,
+    environment: &[(&str, &str)],
+    overrides: Overrides,
+) -> Result<Config, ConfigError> {
+    let directory = TempDir::new();
+    let path = directory.write("hubwire.toml", file);
+    Config::load(&Sources {
+        file: Some(path),
+        environment: pairs(environment),
+        overrides,
+    })
+}
+
+fn check_error(file: &str, expected: &str) {
+    let error = load_from(file, &[], Overrides::default()).expect_err(file);
+    let text = error.to_string();
+    let (_, shown) = text.split_once("hubwire.toml:").expect(&text);
+    assert_eq!(format!("hubwire.toml:{shown}"), expected);
+}
+
+fn check_environment_error(environment: &[(&str, &str)], expected: &str) {
+    let error = load_environment(environment).expect_err(expected);
+    assert_eq!(error.to_string(), expected);
+}
+
+fn assert_unseen(text: &str) {
+    assert!(
+        !text.contains(KEY) && !text.contains(OTHER_KEY),
+        "a secret is seen in {text}"
+    );
+}
+
+fn pairs(environment: &[(&str, &str)]) -> Vec<(String, String)> {
+    environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    texts
+        .iter()
+        .map(|text| text.parse().expect("an address"))
+        .collect()
+}
