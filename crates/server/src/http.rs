@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Version};
 
 use crate::auth::Auth;
@@ -120,11 +120,6 @@ pub(crate) fn text(status: StatusCode, body: &str) -> Response {
     let mut response = Response::new(Full::from(body.to_owned()));
     *response.status_mut() = status;
     with_header(response, CONTENT_TYPE, "text/plain; charset=utf-8")
-}
-
-/// Makes the answer to a client or caller that may try again soon.
-pub(crate) fn try_again(status: StatusCode, body: &str) -> Response {
-    with_header(text(status, body), RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 pub(crate) fn with_header(

@@ -136,7 +136,7 @@ impl ShardLoop {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         let mut messages = Vec::new();
-        while !self.is_stopped && !(self.is_shutting_down && self.open_sockets == 0) {
+        while !self.is_done() {
             let timeout = self.sleep_time();
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
@@ -149,6 +149,10 @@ impl ShardLoop {
             self.inbox.awake();
             self.turn(&events, &mut messages);
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_stopped || (self.is_shutting_down && self.open_sockets == 0)
     }
 
     fn sleep_time(&self) -> Option<Duration> {

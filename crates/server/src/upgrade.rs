@@ -10,8 +10,8 @@ use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    CONNECTION, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
@@ -23,7 +23,9 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{AnonymousConnectPolicy, HubConfig};
-use crate::http::{App, Peer, Response, bearer_token, empty, host, text, try_again, with_header};
+use crate::http::{
+    App, Peer, RETRY_AFTER_SECONDS, Response, bearer_token, empty, host, text, with_header,
+};
 use crate::node::Node;
 use crate::socket::{Attach, Io};
 
@@ -37,10 +39,51 @@ pub(crate) async fn handle(
     peer: &Peer,
 ) -> Response {
     let response = match handshake(app, &mut request, peer).await {
-        Ok(response) | Err(response) => response,
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
     };
     app.metrics.count_client_request(response.status().as_u16());
     response
+}
+
+/// An answer other than the 101.
+struct Refusal {
+    status: StatusCode,
+    reason: &'static str,
+    header: Option<(HeaderName, &'static str)>,
+}
+
+fn refuse(status: StatusCode, reason: &'static str) -> Refusal {
+    Refusal {
+        status,
+        reason,
+        header: None,
+    }
+}
+
+/// Refuses a client that may try again soon.
+fn refuse_for_now(status: StatusCode, reason: &'static str) -> Refusal {
+    refuse(status, reason).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+}
+
+impl Refusal {
+    fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        Self {
+            header: Some((name, value)),
+            ..self
+        }
+    }
+
+    fn into_response(self) -> Response {
+        let response = match self.reason {
+            "" => empty(self.status),
+            reason => text(self.status, reason),
+        };
+        match self.header {
+            Some((name, value)) => with_header(response, name, value),
+            None => response,
+        }
+    }
 }
 
 /// Checks a handshake in the order of client-protocols 1.4. The answer of a good one is the 101.
@@ -48,11 +91,11 @@ async fn handshake(
     app: &Arc<App>,
     request: &mut Request<Incoming>,
     peer: &Peer,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let (hub, is_legacy) = hub_of(request.uri().path(), &query)?;
     let accept = check_upgrade(request)?;
-    let hub = Hub::new(&hub).map_err(|error| text(StatusCode::BAD_REQUEST, &error.to_string()))?;
+    let hub = Hub::new(&hub).map_err(|_| refuse(StatusCode::BAD_REQUEST, "Invalid hub name."))?;
     let settings = app.config.hubs.get(hub.as_str());
     check_origin(request.headers(), settings)?;
     let admission = admit(app, request, &query, &hub, settings, is_legacy)?;
@@ -61,14 +104,14 @@ async fn handshake(
     let negotiated = Subprotocol::negotiate(offered.iter().map(String::as_str));
     let subprotocol = negotiated.map_or(Subprotocol::Simple, |(subprotocol, _)| subprotocol);
     if app.is_shutting_down() {
-        return Err(try_again(
+        return Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
             "The service is shutting down.",
         ));
     }
     if !app.node.reserve_connection() {
         let reason = "The service has as many connections as it may have.";
-        return Err(try_again(StatusCode::TOO_MANY_REQUESTS, reason));
+        return Err(refuse_for_now(StatusCode::TOO_MANY_REQUESTS, reason));
     }
     let open = Open {
         hub: hub.clone(),
@@ -107,13 +150,13 @@ async fn handshake(
 }
 
 /// Returns the hub's name as given, and whether it came in the query as it once did.
-fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Response> {
+fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Refusal> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["client"] => {
             let missing = || {
-                text(
+                refuse(
                     StatusCode::BAD_REQUEST,
                     "The query parameter hub is missing.",
                 )
@@ -124,7 +167,7 @@ fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Response> {
             let hub = percent_decode_str(hub).decode_utf8_lossy();
             Ok((hub.into_owned(), false))
         }
-        _ => Err(text(
+        _ => Err(refuse(
             StatusCode::NOT_FOUND,
             "There is nothing at this path.",
         )),
@@ -132,14 +175,14 @@ fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Response> {
 }
 
 /// Checks that the request asks for WebSocket. Returns the answer to its key.
-fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Response> {
+fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket");
     if !is_upgrade {
-        return Err(text(
+        return Err(refuse(
             StatusCode::BAD_REQUEST,
             "This is a WebSocket endpoint.",
         ));
@@ -148,8 +191,8 @@ fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Response> {
         .get(SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
-        let response = text(StatusCode::UPGRADE_REQUIRED, "The WebSocket version is 13.");
-        return Err(with_header(response, SEC_WEBSOCKET_VERSION, "13"));
+        let refusal = refuse(StatusCode::UPGRADE_REQUIRED, "The WebSocket version is 13.");
+        return Err(refusal.with_header(SEC_WEBSOCKET_VERSION, "13"));
     }
     headers
         .get(SEC_WEBSOCKET_KEY)
@@ -157,11 +200,11 @@ fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Response> {
         .and_then(|accept| HeaderValue::from_str(&accept).ok())
         .ok_or_else(|| {
             let reason = "The header Sec-WebSocket-Key is not the base64 of 16 bytes.";
-            text(StatusCode::BAD_REQUEST, reason)
+            refuse(StatusCode::BAD_REQUEST, reason)
         })
 }
 
-fn has_token(headers: &HeaderMap, name: &hyper::header::HeaderName, wanted: &str) -> bool {
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     headers
         .get_all(name)
         .iter()
@@ -171,7 +214,7 @@ fn has_token(headers: &HeaderMap, name: &hyper::header::HeaderName, wanted: &str
 }
 
 /// Refuses pages of other origins where the hub names its own. Only browsers send the header.
-fn check_origin(headers: &HeaderMap, settings: &HubConfig) -> Result<(), Response> {
+fn check_origin(headers: &HeaderMap, settings: &HubConfig) -> Result<(), Refusal> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
     };
@@ -183,7 +226,7 @@ fn check_origin(headers: &HeaderMap, settings: &HubConfig) -> Result<(), Respons
             .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin));
     match is_allowed {
         true => Ok(()),
-        false => Err(text(
+        false => Err(refuse(
             StatusCode::FORBIDDEN,
             "The hub does not allow connections of pages from this origin.",
         )),
@@ -205,8 +248,9 @@ fn admit(
     hub: &Hub,
     settings: &HubConfig,
     is_legacy: bool,
-) -> Result<Admission, Response> {
-    let unauthorized = || with_header(empty(StatusCode::UNAUTHORIZED), WWW_AUTHENTICATE, "Bearer");
+) -> Result<Admission, Refusal> {
+    let unauthorized =
+        || refuse(StatusCode::UNAUTHORIZED, "").with_header(WWW_AUTHENTICATE, "Bearer");
     let in_query = query
         .first("access_token")
         .filter(|token| !token.is_empty());
@@ -227,13 +271,13 @@ fn admit(
     let groups: Result<_, _> = claims.groups().map(GroupName::new).collect();
     Ok(Admission {
         user: user.map_err(|_| {
-            text(
+            refuse(
                 StatusCode::BAD_REQUEST,
                 "The token contains an invalid user ID.",
             )
         })?,
         groups: groups.map_err(|_| {
-            text(
+            refuse(
                 StatusCode::BAD_REQUEST,
                 "The token contains an invalid group name.",
             )
@@ -243,8 +287,8 @@ fn admit(
 }
 
 /// Reads what a simple client's messages are to do.
-fn raw_mode(query: &Query) -> Result<RawMode, Response> {
-    let bad = |reason| text(StatusCode::BAD_REQUEST, reason);
+fn raw_mode(query: &Query) -> Result<RawMode, Refusal> {
+    let bad = |reason| refuse(StatusCode::BAD_REQUEST, reason);
     let no_echo = match query.last("noecho").unwrap_or_default() {
         value if value.is_empty() || value.eq_ignore_ascii_case("false") => false,
         value if value.eq_ignore_ascii_case("true") => true,
@@ -275,10 +319,10 @@ fn offered_subprotocols(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn random() -> Result<[u8; 16], Response> {
+fn random() -> Result<[u8; 16], Refusal> {
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| {
-        text(
+        refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "No random numbers are to be had.",
         )
@@ -287,11 +331,11 @@ fn random() -> Result<[u8; 16], Response> {
 }
 
 /// Activates a connection: from here on it is visible and its output is kept for it.
-async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Response> {
+async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Refusal> {
     let (hub, subprotocol) = (open.hub.clone(), open.subprotocol);
     let Ok((shard, reply)) = app.node.open(open).await else {
         app.node.release_connection();
-        return Err(try_again(
+        return Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
             "The service is overloaded.",
         ));

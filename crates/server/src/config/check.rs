@@ -1,18 +1,20 @@
 //! From settings as they were written to the checked configuration.
 
-use std::net::SocketAddr;
+mod listeners;
+
 use std::time::Duration;
 
 use super::auth::AudienceHost;
 use super::endpoint::Endpoint;
 use super::error::{ConfigError, Place};
 use super::hub::{AnonymousConnectPolicy, DEFAULT_HUB, HubConfig, Hubs, is_hub_name};
-use super::listener::{ListenerConfig, Roles, TlsConfig, TlsVersion};
 use super::logging::{Level, LogCategory, LogFormat};
 use super::secret::Secret;
 use super::section::{Field, Section};
 use super::tree::{Table, Value};
 use super::{Config, SHARDS_MAX};
+
+use listeners::{Bound, read_listeners};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -20,12 +22,6 @@ const KIB: usize = 1 << 10;
 const GIB: usize = 1 << 30;
 /// Least length of a key in bytes.
 const KEY_MIN: usize = 32;
-
-/// Words for the roles of a listener.
-const ROLE_WORDS: [&str; 4] = ["client", "rest", "health", "metrics"];
-
-/// An address to bind and where it was written.
-type Bound = (SocketAddr, Place);
 
 /// Checks all settings; `environment` is what secrets may refer to.
 pub(super) fn check(
@@ -107,97 +103,6 @@ fn read_endpoints(field: Field) -> Result<Vec<Endpoint>, ConfigError> {
     Ok(endpoints)
 }
 
-fn read_listeners(field: Field) -> Result<(Vec<ListenerConfig>, Vec<Bound>), ConfigError> {
-    let place = field.place().clone();
-    let mut listeners = Vec::new();
-    let mut bound: Vec<Bound> = Vec::new();
-    for item in field.list()? {
-        listeners.push(read_listener(item, &mut bound)?);
-    }
-    if !listeners
-        .iter()
-        .any(|listener| listener.roles.client || listener.roles.rest)
-    {
-        return Err(place.refuse("no listener serves clients or REST; give one of `listeners` the role \"client\" or \"rest\""));
-    }
-    Ok((listeners, bound))
-}
-
-fn read_listener(field: Field, bound: &mut Vec<Bound>) -> Result<ListenerConfig, ConfigError> {
-    let missing = field.refuse_unseen("has no `bind`, such as bind = [\"127.0.0.1:8080\"]");
-    let mut listener = ListenerConfig {
-        bind: Vec::new(),
-        roles: Roles::default(),
-        tls: None,
-    };
-    let mut section = field.section()?;
-    section.read("bind", &mut listener.bind, |field| {
-        read_addresses(field, bound)
-    })?;
-    section.read("roles", &mut listener.roles, read_roles)?;
-    section.read("tls", &mut listener.tls, |field| read_tls(field).map(Some))?;
-    section.finish()?;
-    if listener.bind.is_empty() {
-        Err(missing)
-    } else {
-        Ok(listener)
-    }
-}
-
-fn read_addresses(field: Field, bound: &mut Vec<Bound>) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut addresses = Vec::new();
-    for item in field.list()? {
-        let text = item.text()?;
-        let Ok(address) = text.parse::<SocketAddr>() else {
-            let hint = "expected an IP address and a port, such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"0.0.0.0:8080\"";
-            return Err(item.refuse(hint));
-        };
-        // Port 0 asks for a free port, a different one each time.
-        if address.port() != 0 && bound.iter().any(|(other, _)| *other == address) {
-            return Err(item.refuse("this address is bound already, list it once"));
-        }
-        bound.push((address, item.place().clone()));
-        addresses.push(address);
-    }
-    Ok(addresses)
-}
-
-fn read_roles(field: Field) -> Result<Roles, ConfigError> {
-    let none = field.refuse_unseen("is empty, leave it out for the default or list some of \"client\", \"rest\", \"health\", \"metrics\"");
-    let mut roles = Roles::NONE;
-    for item in field.list()? {
-        match item.choice(&ROLE_WORDS.map(|word| (word, word)))? {
-            "client" => roles.client = true,
-            "rest" => roles.rest = true,
-            "health" => roles.health = true,
-            _ => roles.metrics = true,
-        }
-    }
-    if roles == Roles::NONE {
-        Err(none)
-    } else {
-        Ok(roles)
-    }
-}
-
-fn read_tls(field: Field) -> Result<TlsConfig, ConfigError> {
-    let place = field.place().clone();
-    let path = field.path().to_owned();
-    let mut section = field.section()?;
-    let (mut cert, mut key, mut min_version) = (None, None, TlsVersion::V1_2);
-    section.read("cert", &mut cert, |field| field.file_path().map(Some))?;
-    section.read("key", &mut key, |field| field.file_path().map(Some))?;
-    section.read("min_version", &mut min_version, |field| {
-        field.choice(TlsVersion::WORDS)
-    })?;
-    section.finish()?;
-    match (cert, key) {
-        (Some(cert), Some(key)) => Ok(TlsConfig { cert, key, min_version }),
-        (None, _) => Err(place.refuse(format!("{path} has no `cert`; a certificate and its private key go together (flags --tls-cert and --tls-key)"))),
-        (_, None) => Err(place.refuse(format!("{path} has no `key`; a certificate and its private key go together (flags --tls-cert and --tls-key)"))),
-    }
-}
-
 fn read_keys(
     mut section: Section,
     config: &mut Config,
@@ -226,9 +131,15 @@ fn read_key(field: &Field, environment: &[(String, String)]) -> Result<Secret, C
         );
         Err(field.refuse_unseen(&wrong))
     } else if text.contains(';') {
-        Err(field.refuse_unseen("contains `;`, which would end it in a connection string; `hubwire keygen` prints a good one"))
+        Err(field.refuse_unseen(
+            "contains `;`, which would end it in a connection string; \
+             `hubwire keygen` prints a good one",
+        ))
     } else if text.contains(char::is_control) {
-        Err(field.refuse_unseen("contains a control character, such as a line break; `hubwire keygen` prints a good one"))
+        Err(field.refuse_unseen(
+            "contains a control character, such as a line break; \
+             `hubwire keygen` prints a good one",
+        ))
     } else if text.trim() != text {
         Err(field.refuse_unseen("begins or ends with white space; remove it"))
     } else {
@@ -340,7 +251,10 @@ fn read_origins(field: Field) -> Result<Vec<String>, ConfigError> {
         }
         // `null` is what browsers send for pages without an origin.
         if !has_host && origin != "null" {
-            return Err(item.refuse("expected an origin as browsers send it, such as \"https://app.example.com\", without a path"));
+            return Err(item.refuse(
+                "expected an origin as browsers send it, such as \"https://app.example.com\", without \
+                 a path",
+            ));
         }
         origins.push(origin);
     }

@@ -37,7 +37,8 @@ fn check_shape(keys: &[&str], place: &Place) -> Result<(), ConfigError> {
     }
     if keys[0] == "listeners" {
         return Err(place.refuse(format!(
-            "`listeners` is a list of tables, which belongs in the file; the addresses of the first one can be set by {LISTEN}"
+            "`listeners` is a list of tables, which belongs in the file; the addresses of \
+             the first one can be set by {LISTEN}"
         )));
     }
     Ok(())

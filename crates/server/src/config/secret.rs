@@ -98,7 +98,8 @@ pub(super) fn resolve(text: &str, environment: &[(String, String)]) -> Result<Se
     Ok(Secret(resolved))
 }
 
-const UNKNOWN_REFERENCE: &str = "after `${` comes `env:NAME}` or `file:/path}`; a secret that contains `${` itself belongs in a file";
+const UNKNOWN_REFERENCE: &str = "after `${` comes `env:NAME}` or `file:/path}`; a secret that \
+     contains `${` itself belongs in a file";
 
 fn follow(reference: &str, environment: &[(String, String)]) -> Result<String, String> {
     match reference.split_once(':') {

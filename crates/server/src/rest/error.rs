@@ -14,7 +14,7 @@ pub(super) struct RestError {
     code: ErrorCode,
     message: String,
     target: &'static str,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl RestError {
@@ -70,7 +70,7 @@ impl RestError {
 
     pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self {
-            header: Some((name, value)),
+            header: Some(Box::new((name, value))),
             ..self
         }
     }
@@ -93,7 +93,8 @@ impl RestError {
         }
         let headers = response.headers_mut();
         headers.insert(X_MS_ERROR_CODE, HeaderValue::from_static(code));
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             headers.insert(name, value);
         }
         response

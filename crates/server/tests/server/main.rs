@@ -1,5 +1,7 @@
 //! The running server over real sockets, a file for each part of the checklist in client-protocols 12.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 mod json;
