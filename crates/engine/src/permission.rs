@@ -132,16 +132,14 @@ impl Rules {
         }
     }
 
-    /// Sets a literal rule where the answer would otherwise differ. A rule to the contrary is only taken back, so that the
-    /// roles count again.
+    /// Makes the answer for a group `is_allowed`. A literal rule to the contrary is taken back, so that the roles count again; a new
+    /// one is only made where they say otherwise.
     fn set(&mut self, group: &GroupName, is_allowed: bool) -> Result<(), TooManyRules> {
-        if let Some(details) = &mut self.details
-            && let Some(rule) = details.groups.get(group)
-        {
-            if *rule != is_allowed {
-                details.groups.remove(group);
-            }
+        if self.allows(group) == is_allowed {
             return Ok(());
+        }
+        if let Some(details) = &mut self.details {
+            details.groups.remove(group);
         }
         if self.allows(group) == is_allowed {
             return Ok(());

@@ -9,6 +9,7 @@
 //! Nothing here reads a clock, a random number, a socket or a configuration: what depends on time takes it as an argument.
 
 pub mod close;
+pub mod filter;
 pub mod message;
 pub mod metadata;
 pub mod names;

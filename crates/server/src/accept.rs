@@ -47,10 +47,13 @@ impl Listener {
     /// Accepts for as long as it is polled: during a shutdown too, since health and refused requests are answered then.
     pub(crate) async fn run(self) {
         loop {
-            // A connection beyond the limit waits in the kernel; each of the others is through or dropped in time.
-            let permit = self.handshakes.clone().acquire_owned().await.ok();
             match self.socket.accept().await {
-                Ok((tcp, addr)) => self.serve(tcp, addr, permit),
+                Ok((tcp, addr)) => {
+                    // Beyond the limit one waits here and the others in the kernel; whoever is in its handshake is through or
+                    // dropped in time.
+                    let permit = self.handshakes.clone().acquire_owned().await.ok();
+                    self.serve(tcp, addr, permit);
+                }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

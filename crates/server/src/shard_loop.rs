@@ -396,8 +396,9 @@ impl ShardLoop {
                     done += consumed;
                     self.event(now, key, event);
                     match self.socket(key) {
-                        Some(socket) if !socket.is_paused => {}
-                        Some(_) => break,
+                        Some(socket) if socket.is_deaf => return bytes.len(),
+                        Some(socket) if socket.is_paused => break,
+                        Some(_) => {}
                         None => return bytes.len(),
                     }
                 }
@@ -548,11 +549,14 @@ impl ShardLoop {
         if !socket.queue.has_room(frame_len, limits) {
             let key = socket.key;
             self.write(now, key);
-            let Some(socket) = self.socket(key) else {
+            let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
                 return;
             };
             if !socket.queue.has_room(frame_len, limits) {
+                let before = socket.queue.backlog_bytes();
                 socket.queue.drop_expired(now);
+                let after = socket.queue.backlog_bytes();
+                self.metrics.change_queued(before, after);
             }
             if !socket.queue.has_room(frame_len, limits) {
                 socket.is_overflowed = true;

@@ -95,6 +95,10 @@ async fn handshake(
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let (hub, is_legacy) = hub_of(request.uri().path(), &query)?;
     let accept = check_upgrade(request)?;
+    let hub = hub.ok_or_else(|| {
+        let reason = "The query parameter hub is missing.";
+        refuse(StatusCode::BAD_REQUEST, reason)
+    })?;
     let hub = Hub::new(&hub).map_err(|_| refuse(StatusCode::BAD_REQUEST, "Invalid hub name."))?;
     let settings = app.config.hubs.get(hub.as_str());
     check_origin(request.headers(), settings)?;
@@ -149,23 +153,15 @@ async fn handshake(
     Ok(response)
 }
 
-/// Returns the hub's name as given, and whether it came in the query as it once did.
-fn hub_of(path: &str, query: &Query) -> Result<(String, bool), Refusal> {
+/// Returns the hub's name as given, if it is, and whether it came in the query as it once did.
+fn hub_of(path: &str, query: &Query) -> Result<(Option<String>, bool), Refusal> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
-        ["client"] => {
-            let missing = || {
-                refuse(
-                    StatusCode::BAD_REQUEST,
-                    "The query parameter hub is missing.",
-                )
-            };
-            Ok((query.first("hub").ok_or_else(missing)?.to_owned(), true))
-        }
+        ["client"] => Ok((query.first("hub").map(str::to_owned), true)),
         ["client", "hubs", hub] => {
             let hub = percent_decode_str(hub).decode_utf8_lossy();
-            Ok((hub.into_owned(), false))
+            Ok((Some(hub.into_owned()), false))
         }
         _ => Err(refuse(
             StatusCode::NOT_FOUND,

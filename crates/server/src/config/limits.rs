@@ -25,7 +25,7 @@ pub struct LimitsConfig {
     ///
     /// Default: 5 s; range: 0 s to 1 h. Lower it to free sockets of vanished clients sooner.
     pub close_timeout: Duration,
-    /// Bounds the client connections of the process; further ones are refused with 503.
+    /// Bounds the client connections of the process; further ones are refused with 429.
     ///
     /// Connections; default: 0, no limit. Set it to what the machine is sized for.
     pub connections_max: usize,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use hubwire_server::config::{AnonymousConnectPolicy, DEVELOPMENT_KEY, Secret};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -141,7 +142,14 @@ async fn an_invalid_hub_name_is_bad() {
     let service = Service::start().await;
     let too_long = "a".repeat(129);
     for hub in [
-        "1chat", "_chat", "a-b", "a%20b", "a%2Fb", "%2563hat", "caf%C3%A9", &too_long,
+        "1chat",
+        "_chat",
+        "a-b",
+        "a%20b",
+        "a%2Fb",
+        "%2563hat",
+        "caf%C3%A9",
+        &too_long,
     ] {
         let path = format!("/client/hubs/{hub}");
         assert_eq!(service.handshake(&path, "").await.status, 400, "{path}");
@@ -218,7 +226,7 @@ async fn without_a_token_a_hub_is_closed() {
 #[tokio::test]
 async fn a_token_signed_with_another_key_is_refused() {
     let service = Service::start().await;
-    let claims = claims(&service, json!({}));
+    let claims = claims(&service);
     let answer = with_token(&service, &sign(&claims, &"x".repeat(44))).await;
     assert_eq!((answer.status, answer.body.as_str()), (401, ""));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -228,7 +236,7 @@ async fn a_token_signed_with_another_key_is_refused() {
 #[tokio::test]
 async fn a_malformed_token_is_refused() {
     let service = Service::start().await;
-    let claims = claims(&service, json!({}));
+    let claims = claims(&service);
     let key = EncodingKey::from_secret(DEVELOPMENT_KEY.as_bytes());
     let other_algorithm =
         jsonwebtoken::encode(&Header::new(Algorithm::HS512), &claims, &key).unwrap();
@@ -249,7 +257,7 @@ async fn the_secondary_key_signs_too() {
     let secondary = "s".repeat(44);
     let key = Secret::new(secondary.as_str());
     let service = Service::start_with(|config| config.keys.secondary = Some(key)).await;
-    let claims = claims(&service, json!({}));
+    let claims = claims(&service);
     for key in [DEVELOPMENT_KEY, &secondary] {
         assert_eq!(with_token(&service, &sign(&claims, key)).await.status, 101);
     }
@@ -339,7 +347,7 @@ async fn the_times_of_a_token_may_be_off_by_five_minutes() {
 #[tokio::test]
 async fn a_token_without_an_expiry_is_refused() {
     let service = Service::start().await;
-    let mut claims = claims(&service, json!({}));
+    let mut claims = claims(&service);
     claims.as_object_mut().unwrap().remove("exp");
     let answer = with_token(&service, &sign(&claims, DEVELOPMENT_KEY)).await;
     assert_eq!(answer.status, 401);
@@ -356,8 +364,16 @@ async fn the_token_may_come_in_a_header_and_the_query_wins() {
         (String::new(), format!("bearer {good}"), 101),
         (String::new(), format!("Basic {good}"), 401),
         (String::new(), format!("Bearer {bad}"), 401),
-        (format!("?access_token={good}"), format!("Bearer {bad}"), 101),
-        (format!("?access_token={bad}"), format!("Bearer {good}"), 401),
+        (
+            format!("?access_token={good}"),
+            format!("Bearer {bad}"),
+            101,
+        ),
+        (
+            format!("?access_token={bad}"),
+            format!("Bearer {good}"),
+            401,
+        ),
         ("?access_token=".to_owned(), format!("Bearer {good}"), 101),
     ];
     for (query, authorization, status) in table {
@@ -498,7 +514,9 @@ async fn a_client_that_offers_unknown_subprotocols_is_a_simple_one() {
 async fn the_first_known_subprotocol_is_selected() {
     let service = Service::start().await;
     let path = service.client_path("chat", json!({}));
-    let mut client = service.connect_path(&path, &["custom", JSON, "other"]).await;
+    let mut client = service
+        .connect_path(&path, &["custom", JSON, "other"])
+        .await;
     assert_eq!(client.subprotocol.as_deref(), Some(JSON));
     assert_eq!(client.json().await["event"], "connected");
 }
@@ -617,9 +635,7 @@ async fn beyond_the_quota_clients_are_to_come_back_later() {
     assert!(seconds > 0);
 
     let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
-    futures_util::SinkExt::send(&mut first.socket, close)
-        .await
-        .unwrap();
+    first.socket.send(close).await.unwrap();
     assert_eq!(first.next().await, Received::Close(1000, String::new()));
     service.simple("chat", json!({})).await;
 }
@@ -640,7 +656,11 @@ async fn pages_of_other_origins_are_refused_where_a_hub_lists_its_own() {
         ("Origin: https://app.example.com.evil.example\r\n", 403),
         ("Origin: null\r\n", 403),
     ] {
-        assert_eq!(service.handshake(&path, head).await.status, status, "{head}");
+        assert_eq!(
+            service.handshake(&path, head).await.status,
+            status,
+            "{head}"
+        );
     }
 }
 
@@ -666,15 +686,12 @@ async fn other_paths_are_not_found() {
     }
 }
 
-/// The claims of a good token of the hub `chat`, with these beside them.
-fn claims(service: &Service, more: Value) -> Value {
-    let mut claims = json!({
+/// The claims of a good token of the hub `chat`.
+fn claims(service: &Service) -> Value {
+    json!({
         "aud": format!("http://{}/client/hubs/chat", service.addr),
         "exp": unix_seconds() + 3600,
-    });
-    let more = more.as_object().unwrap().clone();
-    claims.as_object_mut().unwrap().extend(more);
-    claims
+    })
 }
 
 /// Asks the hub `chat` for an upgrade with this token.

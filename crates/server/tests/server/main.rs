@@ -4,4 +4,13 @@
 
 mod support;
 
+mod abuse;
+mod closing;
+mod delivery;
+mod handshake;
 mod json;
+mod limits;
+mod operations;
+mod permissions;
+mod raw;
+mod tls;

@@ -1,5 +1,8 @@
 //! A service of the test's own, clients that check every frame, and REST calls.
 
+pub(crate) mod metrics;
+pub(crate) mod wire;
+
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,6 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use hubwire_server::Server;
 use hubwire_server::config::{Config, DEVELOPMENT_KEY, HubConfig, ListenerConfig};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -123,6 +127,18 @@ impl Service {
         content_type: &str,
         body: &[u8],
     ) -> Answer {
+        self.raw(&self.rest_request(method, path, content_type, body))
+            .await
+    }
+
+    /// Returns the bytes of a REST call as the official packages make it.
+    pub(crate) fn rest_request(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Vec<u8> {
         let audience = format!("http://{}{path}", self.addr);
         let token = sign(
             &json!({ "aud": audience, "exp": unix_seconds() + 60 }),
@@ -133,7 +149,7 @@ impl Service {
             name => format!("Content-Type: {name}\r\n"),
         };
         let head = format!("Authorization: Bearer {token}\r\n{content_type}");
-        self.request(method, path, &head, body).await
+        self.request_bytes(method, path, &head, body)
     }
 
     /// Sends by REST; the service must accept.
@@ -150,6 +166,18 @@ impl Service {
         head: &str,
         body: &[u8],
     ) -> Answer {
+        self.raw(&self.request_bytes(method, path, head, body))
+            .await
+    }
+
+    /// Returns the bytes of a plain HTTP request with these further header lines.
+    pub(crate) fn request_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        head: &str,
+        body: &[u8],
+    ) -> Vec<u8> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{head}\r\n",
             self.addr,
@@ -157,7 +185,7 @@ impl Service {
         );
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
-        self.raw(&bytes).await
+        bytes
     }
 
     /// Sends a handshake with these header lines instead of the usual ones, and returns the answer without upgrading.
@@ -172,26 +200,36 @@ impl Service {
 
     /// Writes bytes to a new connection and returns the answer, up to its end or to the end of the head of a 101.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
-        let mut tcp = TcpStream::connect(self.addr).await.unwrap();
-        tcp.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        let read = async {
-            let mut buffer = [0; 4096];
-            loop {
-                let len = tcp.read(&mut buffer).await.unwrap_or(0);
-                answer.extend_from_slice(&buffer[..len]);
-                let is_upgrade = answer.starts_with(b"HTTP/1.1 101")
-                    && answer.windows(4).any(|w| w == b"\r\n\r\n");
-                if len == 0 || is_upgrade || is_complete(&answer) {
-                    return;
-                }
-            }
-        };
-        timeout(PATIENCE, read)
-            .await
-            .expect("the answer came in time");
-        Answer::parse(&answer)
+        exchange(self.addr, bytes).await
     }
+}
+
+/// Like [`Service::raw`], for a service that is being shut down.
+pub(crate) async fn exchange(addr: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(bytes).await.unwrap();
+    answer(&mut tcp).await
+}
+
+/// Reads an answer, up to its end or to the end of the head of a 101.
+pub(crate) async fn answer(tcp: &mut TcpStream) -> Answer {
+    let mut answer = Vec::new();
+    let read = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let len = tcp.read(&mut buffer).await.unwrap_or(0);
+            answer.extend_from_slice(&buffer[..len]);
+            let is_upgrade =
+                answer.starts_with(b"HTTP/1.1 101") && answer.windows(4).any(|w| w == b"\r\n\r\n");
+            if len == 0 || is_upgrade || is_complete(&answer) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, read)
+        .await
+        .expect("the answer came in time");
+    Answer::parse(&answer)
 }
 
 /// Tells whether an answer with a `Content-Length` is all there.
@@ -363,6 +401,13 @@ impl Client {
     pub(crate) async fn expect_close(&mut self, code: u16, reason: &str) {
         assert_eq!(self.next().await, Received::Close(code, reason.to_owned()));
     }
+}
+
+/// Raises the limit of open descriptors as far as the system lets it, for tests with a thousand clients and more.
+pub(crate) fn allow_many_sockets() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 pub(crate) fn unix_seconds() -> u64 {
