@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use hubwire_protocol::filter::Filter;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 
 use crate::connection_id::ConnectionId;
@@ -20,6 +21,27 @@ pub enum Target {
     Connection(ConnectionId),
 }
 
+/// Those connections of a target that are not left out.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Who could be meant.
+    pub target: Target,
+    /// Who is not.
+    pub excluded: Vec<ConnectionId>,
+    /// What the others must match, if anything.
+    pub filter: Option<Arc<Filter>>,
+}
+
+impl From<Target> for Selection {
+    fn from(target: Target) -> Self {
+        Self {
+            target,
+            excluded: Vec::new(),
+            filter: None,
+        }
+    }
+}
+
 /// Something that is done to a hub, whoever asks: a REST caller, a client, or another node.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -34,40 +56,54 @@ pub struct Command {
 pub enum Action {
     /// Delivers a message. Never answered.
     Send {
-        /// Receivers.
-        to: Target,
-        /// Except these.
-        excluded: Vec<ConnectionId>,
+        /// To whom.
+        to: Selection,
         /// The message.
         message: Arc<Message>,
     },
     /// Closes connections; they are gone when the answer comes.
     Close {
         /// Which.
-        to: Target,
-        /// Except these.
-        excluded: Vec<ConnectionId>,
+        connections: Selection,
         /// For the client.
         reason: Option<String>,
     },
-    /// Makes connections members of a group.
-    AddToGroup {
+    /// Makes connections members of groups. All of them are selected before the first is changed.
+    AddToGroups {
         /// Which.
-        members: Target,
-        /// The group.
-        group: GroupName,
+        members: Selection,
+        /// The groups.
+        groups: Vec<GroupName>,
     },
-    /// Ends memberships.
-    RemoveFromGroup {
+    /// Ends memberships. All connections are selected before the first is changed.
+    RemoveFromGroups {
         /// Whose.
-        members: Target,
-        /// In this group, or in all of them.
-        group: Option<GroupName>,
+        members: Selection,
+        /// In these groups; `None` is all of them.
+        groups: Option<Vec<GroupName>>,
     },
     /// Counts connections.
     Count {
         /// Which.
         of: Target,
+    },
+    /// Lists connections in the order of their ids as text.
+    ListConnections {
+        /// Which.
+        of: Target,
+        /// Behind this one; it need not exist any more.
+        after: Option<ConnectionId>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Lists the groups that connections are in, in the order of their names.
+    ListGroups {
+        /// Which connections.
+        of: Target,
+        /// Behind this one; it need not exist any more.
+        after: Option<GroupName>,
+        /// At most so many.
+        limit: usize,
     },
     /// Lets a connection do something to a group.
     Grant {
@@ -111,19 +147,32 @@ impl Command {
     /// Returns who has to carry it out.
     pub fn route(&self) -> Route {
         match &self.action {
-            Action::Send { to, .. }
-            | Action::Close { to, .. }
-            | Action::AddToGroup { members: to, .. }
-            | Action::RemoveFromGroup { members: to, .. }
-            | Action::Count { of: to } => match to {
-                Target::All => Route::Bucket(Bucket::of_hub(&self.hub)),
-                Target::Group(group) => Route::Bucket(Bucket::of_group(&self.hub, group)),
-                Target::User(user) => Route::Bucket(Bucket::of_user(&self.hub, user)),
-                Target::Connection(id) => Route::Owner(*id),
-            },
+            Action::Send { to: selection, .. }
+            | Action::Close {
+                connections: selection,
+                ..
+            }
+            | Action::AddToGroups {
+                members: selection, ..
+            }
+            | Action::RemoveFromGroups {
+                members: selection, ..
+            } => self.route_to(&selection.target),
+            Action::Count { of }
+            | Action::ListConnections { of, .. }
+            | Action::ListGroups { of, .. } => self.route_to(of),
             Action::Grant { connection, .. }
             | Action::Revoke { connection, .. }
             | Action::CheckPermission { connection, .. } => Route::Owner(*connection),
+        }
+    }
+
+    fn route_to(&self, target: &Target) -> Route {
+        match target {
+            Target::All => Route::Bucket(Bucket::of_hub(&self.hub)),
+            Target::Group(group) => Route::Bucket(Bucket::of_group(&self.hub, group)),
+            Target::User(user) => Route::Bucket(Bucket::of_user(&self.hub, user)),
+            Target::Connection(id) => Route::Owner(*id),
         }
     }
 }

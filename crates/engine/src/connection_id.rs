@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const BYTES: usize = 24;
+const TEXT: usize = BYTES / 3 * 4;
 
 /// Names a connection, within one hub and for ever: node, shard and slot, so that no map is needed to find it, and 128 random bits,
 /// so that it cannot be guessed and is never used again. As text it is 32 characters of `[A-Za-z0-9_-]`.
@@ -24,7 +25,7 @@ impl ConnectionId {
     /// Reads an id that a client or a caller gives; `None` is an id that no connection can have.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; BYTES];
-        if text.len() != BYTES / 3 * 4 {
+        if text.len() != TEXT {
             return None;
         }
         URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -38,14 +39,26 @@ impl ConnectionId {
     }
 }
 
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ConnectionId {
+    /// Returns the id as text, all of it ASCII, without allocating. Ids are listed in the order of this.
+    pub fn text(&self) -> [u8; TEXT] {
         let mut bytes = [0; BYTES];
         bytes[..2].copy_from_slice(&self.node.to_be_bytes());
         bytes[2..4].copy_from_slice(&self.shard.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.slot.to_be_bytes());
         bytes[8..].copy_from_slice(&self.random);
-        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+        let mut text = [0; TEXT];
+        URL_SAFE_NO_PAD
+            .encode_slice(bytes, &mut text)
+            .expect("24 bytes are 32 characters");
+        text
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -1,31 +1,23 @@
-//! Target and exclusions to receivers.
+//! Target, exclusions and filter to receivers.
 
+use std::borrow::Cow;
+
+use hubwire_protocol::filter::{Filter, Subject};
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::subprotocol::Subprotocol;
 
-use crate::command::Target;
+use crate::command::{Selection, Target};
 use crate::connection_id::ConnectionId;
 use crate::outgoing::Message;
 use crate::output::{FrameId, Output, Outputs};
-use crate::registry::Receiver;
+use crate::registry::{Connection, Receiver};
 use crate::shard::Shard;
 
 impl Shard {
-    /// Sends a message to everybody concerned in this shard.
-    pub(crate) fn fan_out(
-        &self,
-        hub: &Hub,
-        to: &Target,
-        excluded: &[ConnectionId],
-        message: &Message,
-        out: &mut Outputs,
-    ) {
-        let excluded = self.slots_of(hub, excluded);
+    /// Sends a message to everybody selected in this shard.
+    pub(crate) fn fan_out(&self, hub: &Hub, to: &Selection, message: &Message, out: &mut Outputs) {
         let mut frames = [None; Subprotocol::COUNT];
-        self.for_each(hub, to, |receiver| {
-            if !excluded.is_empty() && excluded.binary_search(&receiver.slot).is_ok() {
-                return;
-            }
+        self.for_each_selected(hub, to, |receiver| {
             let frame = frame_for(message, receiver.subprotocol, &mut frames, out);
             out.push(Output::Send {
                 to: receiver.slot,
@@ -34,16 +26,38 @@ impl Shard {
         });
     }
 
-    /// Returns the slots of the target's connections, except the excluded ones.
-    pub(crate) fn select(&self, hub: &Hub, target: &Target, excluded: &[ConnectionId]) -> Vec<u32> {
-        let excluded = self.slots_of(hub, excluded);
+    /// Returns the slots of the selected connections.
+    pub(crate) fn select(&self, hub: &Hub, selection: &Selection) -> Vec<u32> {
         let mut slots = Vec::new();
-        self.for_each(hub, target, |receiver| {
-            if excluded.binary_search(&receiver.slot).is_err() {
-                slots.push(receiver.slot);
-            }
-        });
+        self.for_each_selected(hub, selection, |receiver| slots.push(receiver.slot));
         slots
+    }
+
+    fn for_each_selected(&self, hub: &Hub, selection: &Selection, mut each: impl FnMut(Receiver)) {
+        let excluded = self.slots_of(hub, &selection.excluded);
+        let is_excluded = |slot: u32| !excluded.is_empty() && excluded.binary_search(&slot).is_ok();
+        match &selection.filter {
+            None => self.for_each(hub, &selection.target, |receiver| {
+                if !is_excluded(receiver.slot) {
+                    each(receiver);
+                }
+            }),
+            Some(filter) => self.for_each(hub, &selection.target, |receiver| {
+                if !is_excluded(receiver.slot) && self.matches(receiver.slot, filter) {
+                    each(receiver);
+                }
+            }),
+        }
+    }
+
+    fn matches(&self, slot: u32, filter: &Filter) -> bool {
+        self.registry.get(slot).is_some_and(|connection| {
+            filter.matches(&Candidate {
+                shard: self,
+                slot,
+                connection,
+            })
+        })
     }
 
     /// Returns how many connections a target has here.
@@ -56,7 +70,7 @@ impl Shard {
         }
     }
 
-    fn for_each(&self, hub: &Hub, target: &Target, mut each: impl FnMut(Receiver)) {
+    pub(crate) fn for_each(&self, hub: &Hub, target: &Target, mut each: impl FnMut(Receiver)) {
         match target {
             Target::All => self
                 .registry
@@ -90,6 +104,36 @@ impl Shard {
         let mut slots: Vec<u32> = ids.iter().filter_map(|id| self.find(hub, id)).collect();
         slots.sort_unstable();
         slots
+    }
+}
+
+/// A connection as a filter sees it.
+struct Candidate<'a> {
+    shard: &'a Shard,
+    slot: u32,
+    connection: &'a Connection,
+}
+
+impl Subject for Candidate<'_> {
+    fn connection_id(&self) -> Cow<'_, str> {
+        let id = self.shard.id_of(self.slot);
+        Cow::Owned(id.map(|id| id.to_string()).unwrap_or_default())
+    }
+
+    fn user_id(&self) -> Option<&str> {
+        self.connection.user.as_ref().map(|user| user.as_str())
+    }
+
+    fn protocol(&self) -> Option<&str> {
+        self.connection.protocol()
+    }
+
+    fn is_member(&self, group: &str) -> bool {
+        self.shard.registry.is_member(self.connection, group)
+    }
+
+    fn group_count(&self) -> usize {
+        self.connection.group_count()
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Open {
     pub settings: Arc<HubSettings>,
     /// The negotiated format.
     pub subprotocol: Subprotocol,
+    /// The client's spelling of its name, where that is not the usual one.
+    pub spelling: Option<Box<str>>,
     /// Its user.
     pub user: Option<UserId>,
     /// Groups to join, without any permission.

@@ -16,6 +16,7 @@ mod fanout;
 mod input;
 mod interest;
 mod limits;
+mod list;
 mod outgoing;
 mod output;
 mod permission;
@@ -24,13 +25,16 @@ mod session;
 mod shard;
 mod timers;
 
-pub use command::{Action, Command, Route, Target};
+pub use command::{Action, Command, Route, Selection, Target};
 pub use connection_id::ConnectionId;
 pub use input::{ConnectionKey, Fault, Input, Open, RawMode, ReplyToken, SocketEnd};
 pub use interest::{BUCKETS, Bucket};
 pub use limits::{HubSettings, Limits};
 pub use outgoing::{Frame, FrameKind, Message};
-pub use output::{CloseCategory, Ended, FrameId, Output, Outputs, QueuedFrame, Reply};
+pub use output::{
+    CloseCategory, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, QueuedFrame,
+    Reply,
+};
 pub use permission::{PERMISSION_RULES_MAX, Permission, Permissions};
 pub use shard::Shard;
 pub use timers::Time;

@@ -1,5 +1,5 @@
 use hubwire_protocol::close::Close;
-use hubwire_protocol::names::{Hub, UserId};
+use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
 
 use crate::command::Command;
@@ -82,8 +82,32 @@ pub struct Ended {
     pub reason: String,
 }
 
+/// A connection in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedConnection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its user.
+    pub user: Option<UserId>,
+    /// The name of its subprotocol, in the client's spelling.
+    pub protocol: Option<String>,
+    /// The number of its groups.
+    pub group_count: usize,
+    /// When it was activated.
+    pub since: Time,
+}
+
+/// A group in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedGroup {
+    /// Its name.
+    pub name: GroupName,
+    /// How many of the connections asked about are in it.
+    pub connections: usize,
+}
+
 /// The answer to an input that carried a [`ReplyToken`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The connection is active: visible, in its groups, its output buffered until a socket is attached.
     Opened {
@@ -96,6 +120,10 @@ pub enum Reply {
     },
     /// Done, to or about this many connections.
     Matched(usize),
+    /// Connections, ordered by their ids as text.
+    Connections(Vec<ListedConnection>),
+    /// Groups, ordered by name.
+    Groups(Vec<ListedGroup>),
     /// The connection does not exist.
     NotFound,
     /// The connection lacks the permission.

@@ -33,6 +33,9 @@ pub(crate) struct Connection {
     pub(crate) state: State,
     pub(crate) subprotocol: Subprotocol,
     pub(crate) user: Option<UserId>,
+    /// The client's spelling of its subprotocol, where that is not the usual one.
+    pub(crate) spelling: Option<Box<str>>,
+    pub(crate) since: Time,
     pub(crate) last_heard: Time,
     pub(crate) permissions: Permissions,
     pub(crate) acks: AckHistory,
@@ -45,6 +48,17 @@ pub(crate) struct Connection {
     user_next: u32,
     /// Sorted by group.
     memberships: Vec<Membership>,
+}
+
+impl Connection {
+    /// Returns the name of its subprotocol, in the client's spelling.
+    pub(crate) fn protocol(&self) -> Option<&str> {
+        self.spelling.as_deref().or_else(|| self.subprotocol.name())
+    }
+
+    pub(crate) fn group_count(&self) -> usize {
+        self.memberships.len()
+    }
 }
 
 /// A connection's entry in a group: which group, and where in its member list.
@@ -85,6 +99,7 @@ pub(crate) struct NewConnection {
     pub(crate) generation: u32,
     pub(crate) random: [u8; 16],
     pub(crate) subprotocol: Subprotocol,
+    pub(crate) spelling: Option<Box<str>>,
     pub(crate) user: Option<UserId>,
     pub(crate) now: Time,
     pub(crate) permissions: Permissions,
@@ -163,6 +178,8 @@ impl Registry {
             state: State::Active,
             subprotocol: new.subprotocol,
             user: new.user,
+            spelling: new.spelling,
+            since: new.now,
             last_heard: new.now,
             permissions: new.permissions,
             acks: AckHistory::default(),
@@ -330,6 +347,36 @@ impl Registry {
             slot,
             subprotocol: entry.subprotocol,
         })
+    }
+
+    /// Tells whether an active connection is in a group.
+    pub(crate) fn is_member(&self, connection: &Connection, group: &str) -> bool {
+        let groups = &self.hub_of(connection).groups;
+        groups.get(group).is_some_and(|group| {
+            let found = connection
+                .memberships
+                .binary_search_by_key(group, |entry| entry.group);
+            found.is_ok()
+        })
+    }
+
+    /// Returns the groups of a hub with their sizes, in no order.
+    pub(crate) fn groups_of_hub(&self, hub: &Hub) -> impl Iterator<Item = (&GroupName, usize)> {
+        self.hub(hub)
+            .into_iter()
+            .flat_map(|entry| entry.groups.values())
+            .map(|&group| {
+                let group = &self.groups[group as usize];
+                (&group.name, group.members.len())
+            })
+    }
+
+    /// Returns the groups of a connection, in no order.
+    pub(crate) fn groups_of_connection(&self, slot: u32) -> impl Iterator<Item = &GroupName> {
+        self.get(slot)
+            .into_iter()
+            .flat_map(|connection| &connection.memberships)
+            .map(|entry| &self.groups[entry.group as usize].name)
     }
 
     fn hub(&self, hub: &Hub) -> Option<&HubEntry> {

@@ -9,7 +9,7 @@ use hubwire_protocol::message::{Content, DataMessage, From};
 use hubwire_protocol::names::GroupName;
 use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
 
-use crate::command::{Action, Command, Target};
+use crate::command::{Action, Command, Selection, Target};
 use crate::input::ConnectionKey;
 use crate::outgoing::Message;
 use crate::output::{Output, Outputs};
@@ -58,10 +58,13 @@ impl Shard {
         let command = Command {
             hub: self.registry.hub_of(connection).name.clone(),
             action: Action::Send {
-                to: Target::Group(publish.group),
-                excluded: match publish.no_echo {
-                    true => self.id_of(slot).into_iter().collect(),
-                    false => Vec::new(),
+                to: Selection {
+                    target: Target::Group(publish.group),
+                    excluded: match publish.no_echo {
+                        true => self.id_of(slot).into_iter().collect(),
+                        false => Vec::new(),
+                    },
+                    filter: None,
                 },
                 message: Arc::new(Message::new(data, now, publish.ttl_seconds)),
             },

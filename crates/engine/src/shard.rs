@@ -93,6 +93,7 @@ impl Shard {
                 generation: self.generation,
                 random: open.random,
                 subprotocol: open.subprotocol,
+                spelling: open.spelling,
                 user: open.user.clone(),
                 now,
                 permissions,
@@ -182,43 +183,50 @@ impl Shard {
     pub(crate) fn execute(&mut self, now: Time, command: &Command, out: &mut Outputs) -> Reply {
         let hub = &command.hub;
         match &command.action {
-            Action::Send {
-                to,
-                excluded,
-                message,
-            } => {
-                self.fan_out(hub, to, excluded, message, out);
+            Action::Send { to, message } => {
+                self.fan_out(hub, to, message, out);
                 Reply::Matched(0)
             }
             Action::Close {
-                to,
-                excluded,
+                connections,
                 reason,
             } => {
-                let slots = self.select(hub, to, excluded);
+                let slots = self.select(hub, connections);
                 for &slot in &slots {
                     self.close_by_app_server(now, slot, reason.as_deref(), out);
                 }
                 Reply::Matched(slots.len())
             }
-            Action::AddToGroup { members, group } => {
-                let slots = self.select(hub, members, &[]);
+            Action::AddToGroups { members, groups } => {
+                let slots = self.select(hub, members);
                 for &slot in &slots {
-                    self.registry.join(slot, group, out);
+                    for group in groups {
+                        self.registry.join(slot, group, out);
+                    }
                 }
                 Reply::Matched(slots.len())
             }
-            Action::RemoveFromGroup { members, group } => {
-                let slots = self.select(hub, members, &[]);
+            Action::RemoveFromGroups { members, groups } => {
+                let slots = self.select(hub, members);
                 for &slot in &slots {
-                    match group {
-                        Some(group) => self.registry.leave(slot, group, out),
+                    match groups {
+                        Some(groups) => {
+                            for group in groups {
+                                self.registry.leave(slot, group, out);
+                            }
+                        }
                         None => self.registry.leave_all(slot, out),
                     }
                 }
                 Reply::Matched(slots.len())
             }
             Action::Count { of } => Reply::Matched(self.count(hub, of)),
+            Action::ListConnections { of, after, limit } => {
+                Reply::Connections(self.list_connections(hub, of, after.as_ref(), *limit))
+            }
+            Action::ListGroups { of, after, limit } => {
+                Reply::Groups(self.list_groups(hub, of, after.as_ref(), *limit))
+            }
             Action::Grant {
                 connection,
                 permission,

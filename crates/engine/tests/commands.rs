@@ -376,3 +376,70 @@ fn connection_holds_1000_rules_for_each_permission() {
          matched 1",
     );
 }
+
+#[test]
+fn a_filter_decides_who_is_selected_besides_target_and_exclusions() {
+    check(
+        "given open a user=ann groups=g,h
+         given open b user=bob groups=g
+         given open c groups=g
+         given open d simple user=ann
+         send group:g where=userId~eq~'ann' : 1
+         send all where='h'~in~groups~or~userId~eq~null : 2
+         send all where=userId~ne~'bob' excluded=a : 3
+         send all where=protocol~eq~null : 4
+         send all where=length(groups)~gt~1 : 5
+         close all where=userId~in~('bob','eve')
+         given gone b lost
+         count all",
+        r#"a <- {"type":"message","from":"group","group":"g","fromUserId":null,"dataType":"text","data":"1"}
+           a <- {"type":"message","from":"server","dataType":"text","data":"2"}
+           c <- {"type":"message","from":"server","dataType":"text","data":"2"}
+           c <- {"type":"message","from":"server","dataType":"text","data":"3"}
+           d <- 3
+           d <- 4
+           a <- {"type":"message","from":"server","dataType":"text","data":"5"}
+           b <- {"type":"system","event":"disconnected","message":"Application server closed the connection."}
+           b of bob ended ClosedByAppServer ""
+           b close 1000 ""
+           matched 1
+           matched 3"#,
+    );
+}
+
+#[test]
+fn connections_are_listed_in_pages_that_survive_their_last_item() {
+    check(
+        "given open a groups=g
+         given open b groups=g,h
+         given open c groups=g
+         list group:g
+         list group:g limit=2
+         given gone b lost
+         list group:g after=b limit=2
+         list group:none",
+        "connections a/1 b/2 c/1
+         connections a/1 b/2
+         connections c/1
+         connections",
+    );
+}
+
+#[test]
+fn groups_are_listed_by_name_with_how_many_of_the_connections_are_in_each() {
+    check(
+        "given open a user=ann groups=g,h
+         given open b user=ann groups=g
+         given open c groups=b,g
+         groups all
+         groups all after=b limit=1
+         groups user:ann
+         groups connection:c
+         groups group:h",
+        "groups b/1 g/3 h/1
+         groups g/3
+         groups g/2 h/1
+         groups b/1 g/1
+         groups g/1 h/1",
+    );
+}

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hubwire_engine::{
     Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, HubSettings, Input, Limits,
-    Message, Open, Output, Outputs, RawMode, Reply, ReplyToken, Shard, SocketEnd, Target, Time,
+    Message, Open, Output, Outputs, RawMode, Reply, ReplyToken, Selection, Shard, SocketEnd,
+    Target, Time,
 };
 use hubwire_protocol::message::{Content, DataMessage, From};
 use hubwire_protocol::metadata::Metadata;
@@ -201,8 +202,7 @@ impl Pair {
             Step::Send { hub, to, excluded } => {
                 let expected = self.chosen(*hub, to, excluded);
                 let action = Action::Send {
-                    to: self.target(to),
-                    excluded: self.ids(excluded),
+                    to: self.selection(to, excluded),
                     message: message(),
                 };
                 self.command(*hub, action);
@@ -212,8 +212,7 @@ impl Pair {
             Step::Close { hub, to, excluded } => {
                 let expected = self.chosen(*hub, to, excluded);
                 let action = Action::Close {
-                    to: self.target(to),
-                    excluded: self.ids(excluded),
+                    connections: self.selection(to, excluded),
                     reason: None,
                 };
                 self.command(*hub, action);
@@ -228,9 +227,9 @@ impl Pair {
                 group,
             } => {
                 let chosen = self.chosen(*hub, members, &[]);
-                let action = Action::AddToGroup {
-                    members: self.target(members),
-                    group: group_name(*group),
+                let action = Action::AddToGroups {
+                    members: self.target(members).into(),
+                    groups: vec![group_name(*group)],
                 };
                 self.command(*hub, action);
                 assert_eq!(self.reply, Some(Reply::Matched(chosen.len())));
@@ -244,9 +243,9 @@ impl Pair {
                 group,
             } => {
                 let chosen = self.chosen(*hub, members, &[]);
-                let action = Action::RemoveFromGroup {
-                    members: self.target(members),
-                    group: group.map(group_name),
+                let action = Action::RemoveFromGroups {
+                    members: self.target(members).into(),
+                    groups: group.map(|group| vec![group_name(group)]),
                 };
                 self.command(*hub, action);
                 assert_eq!(self.reply, Some(Reply::Matched(chosen.len())));
@@ -316,6 +315,7 @@ impl Pair {
                 true => Subprotocol::Simple,
                 false => Subprotocol::Json,
             },
+            spelling: None,
             user: user.map(user_id),
             groups: groups.iter().copied().map(group_name).collect(),
             roles: vec![
@@ -487,6 +487,13 @@ impl Pair {
             })
             .map(|(number, _)| *number)
             .collect()
+    }
+
+    fn selection(&self, whom: &Whom, excluded: &[Index]) -> Selection {
+        Selection {
+            excluded: self.ids(excluded),
+            ..self.target(whom).into()
+        }
     }
 
     fn target(&self, whom: &Whom) -> Target {

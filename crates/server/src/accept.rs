@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Roles;
@@ -76,7 +76,8 @@ impl Listener {
             roles: self.roles,
         };
         let app = self.app.clone();
-        let limit = self.handshake_timeout;
+        // TLS and the first request share it.
+        let deadline = Instant::now() + self.handshake_timeout;
         let shutdown = self.shutdown.subscribe();
         match &self.tls {
             None => {
@@ -85,17 +86,17 @@ impl Listener {
                     peer,
                     app,
                     handshake,
-                    limit,
+                    deadline,
                     shutdown,
                 ));
             }
             Some(config) => {
                 let acceptor = TlsAcceptor::from(config.clone());
                 tokio::spawn(async move {
-                    match timeout(limit, acceptor.accept(tcp)).await {
+                    match timeout_at(deadline, acceptor.accept(tcp)).await {
                         Ok(Ok(stream)) => {
                             let io = TokioIo::new(stream);
-                            serve_http(io, peer, app, handshake, limit, shutdown).await;
+                            serve_http(io, peer, app, handshake, deadline, shutdown).await;
                         }
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => tracing::debug!("TLS handshake timed out"),
@@ -126,7 +127,7 @@ async fn serve_http<I>(
     peer: Peer,
     app: Arc<App>,
     handshake: Arc<Handshake>,
-    handshake_timeout: Duration,
+    deadline: Instant,
     mut shutdown: watch::Receiver<bool>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -155,7 +156,7 @@ async fn serve_http<I>(
         .keep_alive_timeout(IDLE_TIMEOUT);
     let connection = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(connection);
-    let deadline = tokio::time::sleep(handshake_timeout);
+    let deadline = tokio::time::sleep_until(deadline);
     tokio::pin!(deadline);
     let mut is_waiting = true;
     // One that comes during a shutdown is answered once, by a refusal.

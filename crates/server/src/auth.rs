@@ -1,5 +1,6 @@
 //! Which tokens open what. Source: rest-api 3, client-protocols 1.3.
 
+use aws_lc_rs::hmac;
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::token::{
     Claims, ClientTokenClaims, TokenError, audience_host, client_audience_matches,
@@ -101,6 +102,12 @@ impl Auth {
     /// Signs a client token with the key that is the service's own.
     pub(crate) fn sign(&self, claims: &ClientTokenClaims) -> String {
         sign_client_token(claims, self.internal_key.expose(), Some(INTERNAL_KEY_ID))
+    }
+
+    /// Authenticates what the service gives out to get it back, such as a continuation token.
+    pub(crate) fn internal_tag(&self, text: &[u8]) -> hmac::Tag {
+        let key = self.internal_key.expose().as_bytes();
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text)
     }
 
     /// Returns the hosts that an audience may name.

@@ -12,6 +12,7 @@ mod hub;
 mod limits;
 mod listener;
 mod logging;
+mod network;
 mod overlay;
 mod print;
 mod rest;
@@ -31,6 +32,7 @@ pub use hub::{AnonymousConnectPolicy, HubConfig, Hubs};
 pub use limits::LimitsConfig;
 pub use listener::{ListenerConfig, Roles, TlsConfig, TlsVersion};
 pub use logging::{Level, LogCategory, LogFormat, LoggingConfig};
+pub use network::NetworkConfig;
 pub use rest::RestConfig;
 pub use secret::{DEVELOPMENT_KEY, Keys, Secret};
 pub use sources::{Overrides, Sources};
@@ -71,6 +73,8 @@ pub struct Config {
     pub hubs: Hubs,
     /// Bounds what connections may use.
     pub limits: LimitsConfig,
+    /// Says whom the service believes about where a request comes from.
+    pub network: NetworkConfig,
     /// Says what is logged and in which form.
     pub logging: LoggingConfig,
     /// Counts the shards, each a thread that owns its connections outright.
@@ -92,6 +96,7 @@ impl Default for Config {
             rest: RestConfig::default(),
             hubs: Hubs::default(),
             limits: LimitsConfig::default(),
+            network: NetworkConfig::default(),
             logging: LoggingConfig::default(),
             shards: cores.min(SHARDS_MAX),
         }

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Version};
+use ipnet::IpNet;
 
 use crate::auth::Auth;
 use crate::config::{Config, Roles};
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) node: Arc<Node>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) filters: rest::Filters,
     pub(crate) is_shutting_down: AtomicBool,
 }
 
@@ -133,15 +135,61 @@ pub(crate) fn with_header(
     response
 }
 
-/// Returns the host that a request is addressed to, with its port if it names one.
-pub(crate) fn host<B>(request: &Request<B>) -> &str {
-    match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request
-            .headers()
-            .get(hyper::header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default(),
+/// Where a request was addressed to, as the client sees it: a trusted proxy's word counts for what it has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    scheme: &'static str,
+    /// With its port if it names one.
+    pub(crate) host: String,
+    /// What the proxy has cut off the path; empty, or a slash and more.
+    prefix: String,
+}
+
+impl Origin {
+    pub(crate) fn of<B>(request: &Request<B>, peer: &Peer, trusted: &[IpNet]) -> Self {
+        let is_trusted = trusted
+            .iter()
+            .any(|net| net.contains(&peer.addr.ip().to_canonical()));
+        let forwarded = |name: &str| {
+            let value = request.headers().get(name).filter(|_| is_trusted)?;
+            let first = value.to_str().ok()?.split(',').next()?.trim();
+            (!first.is_empty()).then(|| first.to_owned())
+        };
+        let is_tls = match forwarded("x-forwarded-proto") {
+            Some(scheme) => matches!(scheme.as_str(), "https" | "wss"),
+            None => peer.is_tls,
+        };
+        let host = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| {
+                request
+                    .headers()
+                    .get(HOST)
+                    .and_then(|host| host.to_str().ok())
+            });
+        let prefix = forwarded("x-forwarded-prefix").unwrap_or_default();
+        let prefix = prefix.trim_matches('/');
+        Self {
+            scheme: if is_tls { "https" } else { "http" },
+            host: forwarded("x-forwarded-host")
+                .unwrap_or_else(|| host.unwrap_or_default().to_owned()),
+            prefix: match prefix {
+                "" => String::new(),
+                prefix => format!("/{prefix}"),
+            },
+        }
+    }
+
+    /// Returns a path of ours as the client addresses it.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// Returns the URL of a path of ours.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}://{}{}{path}", self.scheme, self.host, self.prefix)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hubwire_backplane::Backplane;
 use hubwire_engine::{BUCKETS, Bucket, Command, ConnectionKey, Open, Reply, Route};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
@@ -97,7 +98,8 @@ impl Node {
             open: Box::new(open),
             reply,
         });
-        let reply = answer.await.map_err(|_| Overloaded)?;
+        let reply = timeout(ANSWER_TIMEOUT, answer).await;
+        let reply = reply.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
         Ok((number as u16, reply))
     }
 
@@ -138,8 +140,8 @@ impl Node {
         Ok(())
     }
 
-    /// Has a command carried out by every shard concerned and adds up their answers: matches are summed, and
-    /// [`Reply::NotFound`] is the answer if nobody is concerned.
+    /// Has a command carried out by every shard concerned and adds up their answers: matches are summed, lists joined without
+    /// being sorted again, and [`Reply::NotFound`] is the answer if nobody is concerned.
     pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Overloaded> {
         let shards = self.shards_for(&command);
         self.reserve(shards)?;
@@ -164,6 +166,14 @@ impl Node {
                 .map_err(|_| Overloaded)?;
             total = match (total, answer) {
                 (Reply::Matched(total), Reply::Matched(more)) => Reply::Matched(total + more),
+                (Reply::Connections(mut total), Reply::Connections(more)) => {
+                    total.extend(more);
+                    Reply::Connections(total)
+                }
+                (Reply::Groups(mut total), Reply::Groups(more)) => {
+                    total.extend(more);
+                    Reply::Groups(total)
+                }
                 (total, Reply::NotFound) => total,
                 (_, answer) => answer,
             };

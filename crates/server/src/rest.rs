@@ -6,8 +6,10 @@
 mod body;
 mod connection;
 mod error;
+mod filters;
 mod group;
 mod hub;
+mod page;
 mod permission;
 mod query;
 mod route;
@@ -19,7 +21,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use hubwire_engine::{Action, Command, Reply};
+use hubwire_engine::{Action, Command, Reply, Selection, Target};
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::rest::{API_SUPPORTED_VERSIONS, API_VERSIONS, ErrorCode};
 use hyper::body::Incoming;
@@ -28,10 +30,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use uuid::Uuid;
 
-use crate::http::{App, Peer, Response, bearer_token, empty, host};
+use crate::http::{App, Origin, Peer, Response, bearer_token, empty};
+
 use crate::node::Overloaded;
 
 use error::RestError;
+pub(crate) use filters::Filters;
 use query::Query;
 use route::{Operation, Params};
 
@@ -45,7 +49,9 @@ struct Call<'a> {
     params: &'a Params,
     query: Query,
     parts: &'a Parts,
-    is_tls: bool,
+    operation: Operation,
+    /// Where the request was addressed to.
+    origin: Origin,
     body: Option<Incoming>,
     /// Bytes of the body that were read.
     received: &'a AtomicUsize,
@@ -120,7 +126,7 @@ async fn dispatch(
     };
     (
         Some(operation),
-        run(app, operation, &params, request, peer.is_tls, received).await,
+        run(app, operation, &params, request, peer, received).await,
     )
 }
 
@@ -129,17 +135,18 @@ async fn run(
     operation: Operation,
     params: &Params,
     request: Request<Incoming>,
-    is_tls: bool,
+    peer: &Peer,
     received: &AtomicUsize,
 ) -> Result<Response, RestError> {
     if app.is_shutting_down() {
         return Err(RestError::unavailable("The service is shutting down."));
     }
+    let origin = Origin::of(&request, peer, &app.config.network.trusted_proxies);
     if operation != Operation::Health {
         let token = bearer_token(&request)
             .ok_or_else(|| RestError::unauthorized("The request has no bearer token."))?;
         app.auth
-            .check_rest(token, host(&request), request.uri().path())
+            .check_rest(token, &origin.host, &origin.path(request.uri().path()))
             .map_err(|error| {
                 tracing::debug!(%error, "caller refused");
                 RestError::unauthorized(&format!("The token is refused: {error}."))
@@ -153,7 +160,8 @@ async fn run(
         params,
         query,
         parts: &parts,
-        is_tls,
+        operation,
+        origin,
         body: Some(body),
         received,
     };
@@ -161,16 +169,27 @@ async fn run(
         Operation::Health => Ok(empty(StatusCode::OK)),
         Operation::GenerateClientToken => token::generate(&call),
         Operation::SendToAll => hub::send_to_all(call).await,
+        Operation::AddConnectionsToGroups => hub::add_connections_to_groups(call).await,
+        Operation::RemoveConnectionsFromGroups => hub::remove_connections_from_groups(call).await,
+        Operation::CountConnections => hub::count(&call).await,
+        Operation::ListConnections => hub::list_connections(&call).await,
+        Operation::ListGroups => hub::list_groups(&call).await,
         Operation::CloseAllConnections => hub::close_all_connections(&call).await,
         Operation::ConnectionExists => connection::exists(&call).await,
         Operation::CloseConnection => connection::close(&call).await,
         Operation::SendToConnection => connection::send(call).await,
         Operation::RemoveConnectionFromAllGroups => connection::leave_all_groups(&call).await,
+        Operation::ListGroupsOfConnection => connection::list_groups(&call).await,
+        Operation::CountConnectionsInGroup => group::count(&call).await,
+        Operation::ListConnectionsInGroup => group::list_connections(&call).await,
         Operation::GroupExists => group::exists(&call).await,
         Operation::SendToGroup => group::send(call).await,
         Operation::CloseGroupConnections => group::close_connections(&call).await,
         Operation::AddConnectionToGroup => group::add_connection(&call).await,
         Operation::RemoveConnectionFromGroup => group::remove_connection(&call).await,
+        Operation::CountConnectionsOfUser => user::count(&call).await,
+        Operation::ListConnectionsOfUser => user::list_connections(&call).await,
+        Operation::ListGroupsOfUser => user::list_groups(&call).await,
         Operation::UserExists => user::exists(&call).await,
         Operation::SendToUser => user::send(call).await,
         Operation::CloseUserConnections => user::close_connections(&call).await,
@@ -222,6 +241,15 @@ impl Call<'_> {
         Ok(UserId::new(&self.params.user)?)
     }
 
+    /// Returns those connections of a target that the query does not leave out.
+    fn selection(&self, target: Target) -> Result<Selection, RestError> {
+        Ok(Selection {
+            target,
+            excluded: self.query.excluded(),
+            filter: self.filter(self.query.first("filter"))?,
+        })
+    }
+
     /// Has a command carried out and returns what came of it.
     async fn ask(&self, hub: Hub, action: Action) -> Result<Reply, RestError> {
         Ok(self.app.node.ask(Command { hub, action }).await?)
@@ -231,7 +259,12 @@ impl Call<'_> {
     async fn count(&self, hub: Hub, action: Action) -> Result<usize, RestError> {
         match self.ask(hub, action).await? {
             Reply::Matched(count) => Ok(count),
-            Reply::NotFound | Reply::Denied | Reply::Conflict | Reply::Opened { .. } => Ok(0),
+            Reply::NotFound
+            | Reply::Denied
+            | Reply::Conflict
+            | Reply::Connections(_)
+            | Reply::Groups(_)
+            | Reply::Opened { .. } => Ok(0),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::http::App;
 use crate::inbox::Inbox;
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::node::{INBOX_CAPACITY, Node};
+use crate::rest;
 use crate::shard_loop::{BELL, LoopLimits, ShardLoop, ShardMessage};
 use crate::socket::QueueLimits;
 use crate::tls::{Certificate, CertificateError};
@@ -94,6 +95,7 @@ impl Server {
             config,
             node,
             metrics,
+            filters: rest::Filters::default(),
             is_shutting_down: AtomicBool::new(false),
         });
         let (shutdown, _) = watch::channel(false);

@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::{AnonymousConnectPolicy, HubConfig};
 use crate::http::{
-    App, Peer, RETRY_AFTER_SECONDS, Response, bearer_token, empty, host, text, with_header,
+    App, Origin, Peer, RETRY_AFTER_SECONDS, Response, bearer_token, empty, text, with_header,
 };
 use crate::node::Node;
 use crate::socket::{Attach, Io};
@@ -102,7 +102,8 @@ async fn handshake(
     let hub = Hub::new(&hub).map_err(|_| refuse(StatusCode::BAD_REQUEST, "Invalid hub name."))?;
     let settings = app.config.hubs.get(hub.as_str());
     check_origin(request.headers(), settings)?;
-    let admission = admit(app, request, &query, &hub, settings, is_legacy)?;
+    let origin = Origin::of(request, peer, &app.config.network.trusted_proxies);
+    let admission = admit(app, request, &query, &hub, &origin, is_legacy)?;
     let raw_mode = raw_mode(&query)?;
     let offered = offered_subprotocols(request.headers());
     let negotiated = Subprotocol::negotiate(offered.iter().map(String::as_str));
@@ -124,6 +125,9 @@ async fn handshake(
             drop_connection_on_event_failure: settings.drop_connection_on_event_failure,
         }),
         subprotocol,
+        spelling: negotiated
+            .filter(|(subprotocol, spelling)| subprotocol.name() != Some(*spelling))
+            .map(|(_, spelling)| spelling.into()),
         user: admission.user,
         groups: admission.groups,
         roles: admission.roles,
@@ -242,7 +246,7 @@ fn admit(
     request: &Request<Incoming>,
     query: &Query,
     hub: &Hub,
-    settings: &HubConfig,
+    origin: &Origin,
     is_legacy: bool,
 ) -> Result<Admission, Refusal> {
     let unauthorized =
@@ -251,14 +255,14 @@ fn admit(
         .first("access_token")
         .filter(|token| !token.is_empty());
     let Some(token) = in_query.or_else(|| bearer_token(request)) else {
-        return match settings.anonymous_connect_policy {
+        return match app.config.hubs.get(hub.as_str()).anonymous_connect_policy {
             AnonymousConnectPolicy::Allow => Ok(Admission::default()),
             AnonymousConnectPolicy::Deny => Err(unauthorized()),
         };
     };
     let claims = app
         .auth
-        .check_client(token, host(request), hub, is_legacy)
+        .check_client(token, &origin.host, hub, is_legacy)
         .map_err(|error| {
             tracing::debug!(%hub, %error, "client refused");
             unauthorized()

@@ -13,6 +13,8 @@
 //! | `fault a invalid_frame`, `peer_closed a 1000 : ...`, `gone a lost` | it did wrong, sent a close frame, its socket is gone |
 //! | `send group:g hub=chat excluded=a,b ttl=5 : ...` | a message to `all`, `group:`, `user:` or `connection:` |
 //! | `close user:ann excluded=a : reason`, `count all` | connections are closed, counted |
+//! | `list all after=a limit=2`, `groups user:ann after=g limit=2` | connections and their groups are listed, each with a number |
+//! | `... where=userId~eq~'ann'` | ... of those that a filter lets pass; `~` is a space |
 //! | `add connection:a g`, `remove user:ann g`, `remove_all user:ann` | memberships begin and end |
 //! | `grant a sendToGroup : g`, `revoke ...`, `check ...` | permissions |
 //! | `shutdown` | the process is about to stop |
@@ -24,9 +26,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hubwire_engine::{
     Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, FrameKind, HubSettings, Input,
-    Limits, Message, Open, Output, Outputs, Permission, RawMode, Reply, ReplyToken, Shard,
-    SocketEnd, Target, Time,
+    Limits, Message, Open, Output, Outputs, Permission, RawMode, Reply, ReplyToken, Selection,
+    Shard, SocketEnd, Target, Time,
 };
+use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
 use hubwire_protocol::metadata::Metadata;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
@@ -180,6 +183,7 @@ impl World {
                 true => Subprotocol::Simple,
                 false => Subprotocol::Json,
             },
+            spelling: None,
             user,
             groups,
             roles: line
@@ -226,34 +230,53 @@ impl World {
         });
     }
 
+    fn selection(&self, line: &Line<'_>) -> Selection {
+        Selection {
+            target: self.target(line.words[0]),
+            excluded: self.ids(line.list("excluded")),
+            filter: line.option("where").map(|text| {
+                let filter = Filter::parse(&text.replace('~', " "));
+                Arc::new(filter.expect("a good filter"))
+            }),
+        }
+    }
+
     fn command(&mut self, line: &Line<'_>) {
         let group = || group_name(line.words[1]);
         let permission = || permission(line.words[1]);
         let action = match line.verb {
             "send" => Action::Send {
-                to: self.target(line.words[0]),
-                excluded: self.ids(line.list("excluded")),
+                to: self.selection(line),
                 message: self.data_message(line),
             },
             "close" => Action::Close {
-                to: self.target(line.words[0]),
-                excluded: self.ids(line.list("excluded")),
+                connections: self.selection(line),
                 reason: (!line.text.is_empty()).then(|| line.text.to_owned()),
             },
             "count" => Action::Count {
                 of: self.target(line.words[0]),
             },
-            "add" => Action::AddToGroup {
-                members: self.target(line.words[0]),
-                group: group(),
+            "list" => Action::ListConnections {
+                of: self.target(line.words[0]),
+                after: line.option("after").map(|name| self.id(name)),
+                limit: line.limit(),
             },
-            "remove" => Action::RemoveFromGroup {
-                members: self.target(line.words[0]),
-                group: Some(group()),
+            "groups" => Action::ListGroups {
+                of: self.target(line.words[0]),
+                after: line.option("after").map(group_name),
+                limit: line.limit(),
             },
-            "remove_all" => Action::RemoveFromGroup {
-                members: self.target(line.words[0]),
-                group: None,
+            "add" => Action::AddToGroups {
+                members: self.selection(line),
+                groups: vec![group()],
+            },
+            "remove" => Action::RemoveFromGroups {
+                members: self.selection(line),
+                groups: Some(vec![group()]),
+            },
+            "remove_all" => Action::RemoveFromGroups {
+                members: self.selection(line),
+                groups: None,
             },
             "grant" => Action::Grant {
                 connection: self.id(line.words[0]),
@@ -273,8 +296,8 @@ impl World {
             verb => panic!("no such input: {verb}"),
         };
         let hub = line.hub();
-        if let Action::AddToGroup { group, .. } = &action {
-            self.know(&hub, std::slice::from_ref(group), None);
+        if let Action::AddToGroups { groups, .. } = &action {
+            self.know(&hub, groups, None);
         }
         let reply = (line.verb != "send").then_some(ReplyToken(2));
         let command = Command { hub, action };
@@ -350,6 +373,25 @@ impl World {
                         format!("let in, {ignored_roles} roles ignored")
                     }
                     Reply::Matched(count) => format!("matched {count}"),
+                    Reply::Connections(found) => {
+                        let found: Vec<String> = found
+                            .iter()
+                            .map(|connection| {
+                                let name = self.with_names(&connection.id.to_string());
+                                format!("{name}/{}", connection.group_count)
+                            })
+                            .collect();
+                        format!("connections {}", found.join(" "))
+                            .trim_end()
+                            .to_owned()
+                    }
+                    Reply::Groups(found) => {
+                        let found: Vec<String> = found
+                            .iter()
+                            .map(|group| format!("{}/{}", group.name, group.connections))
+                            .collect();
+                        format!("groups {}", found.join(" "))
+                    }
                     Reply::NotFound => "not found".to_owned(),
                     Reply::Denied => "denied".to_owned(),
                     Reply::Conflict => "conflict".to_owned(),
@@ -461,6 +503,11 @@ impl<'a> Line<'a> {
             .map(|(_, value)| *value)
     }
 
+    fn limit(&self) -> usize {
+        self.option("limit")
+            .map_or(100, |limit| limit.parse().expect("a number"))
+    }
+
     fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.option(name)
             .into_iter()
@@ -478,13 +525,13 @@ impl<'a> Line<'a> {
 
 fn sent(command: &Command) -> String {
     match &command.action {
-        Action::Send { to, excluded, .. } => {
-            let to = match to {
+        Action::Send { to, .. } => {
+            let group = match &to.target {
                 Target::Group(group) => format!("group:{group}"),
                 to => panic!("a client does not send to {to:?}"),
             };
-            let excluded: Vec<String> = excluded.iter().map(ToString::to_string).collect();
-            format!("send {to} excluded={}", excluded.join(","))
+            let excluded: Vec<String> = to.excluded.iter().map(ToString::to_string).collect();
+            format!("send {group} excluded={}", excluded.join(","))
         }
         action => panic!("a client does not cause {action:?}"),
     }

@@ -2,7 +2,10 @@
 
 mod listeners;
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::auth::AudienceHost;
 use super::endpoint::Endpoint;
@@ -61,6 +64,12 @@ pub(super) fn check(
     if let Some(limits) = root.take("limits") {
         read_limits(limits.section()?, &mut config)?;
     }
+    if let Some(network) = root.take("network") {
+        let mut section = network.section()?;
+        let proxies = &mut config.network.trusted_proxies;
+        section.read("trusted_proxies", proxies, read_networks)?;
+        section.finish()?;
+    }
     if let Some(logging) = root.take("logging") {
         read_logging(logging.section()?, &mut config)?;
     }
@@ -101,6 +110,20 @@ fn read_endpoints(field: Field) -> Result<Vec<Endpoint>, ConfigError> {
         }
     }
     Ok(endpoints)
+}
+
+fn read_networks(field: Field) -> Result<Vec<IpNet>, ConfigError> {
+    let mut networks = Vec::new();
+    for item in field.list()? {
+        let text = item.text()?;
+        let network = text
+            .parse()
+            .or_else(|_| text.parse().map(|addr: IpAddr| addr.into()));
+        networks.push(network.map_err(|_| {
+            item.refuse("is neither an address nor a network such as \"10.0.0.0/8\"")
+        })?);
+    }
+    Ok(networks)
 }
 
 fn read_keys(

@@ -69,6 +69,13 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         write_hub(out, name, hub)?;
     }
     write_limits(out, config)?;
+    writeln!(out, "\n[network]")?;
+    let proxies = config.network.trusted_proxies.iter();
+    writeln!(
+        out,
+        "trusted_proxies = {}",
+        quoted_list(proxies.map(ToString::to_string))
+    )?;
     let categories = config
         .logging
         .categories

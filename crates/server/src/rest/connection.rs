@@ -39,7 +39,7 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn send(mut call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     match call.connection()? {
-        Some(id) => hub::send(call, hub, Target::Connection(id), From::Server, Vec::new()).await,
+        Some(id) => hub::send(call, hub, Target::Connection(id).into(), From::Server).await,
         None => {
             // Nobody is there, but a bad request is one all the same.
             call.query.ttl_seconds()?;
@@ -52,7 +52,7 @@ pub(super) async fn send(mut call: Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn close(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     match call.connection()? {
-        Some(id) => hub::close(call, hub, Target::Connection(id), Vec::new()).await,
+        Some(id) => hub::close(call, hub, Target::Connection(id), false).await,
         None => Ok(empty(StatusCode::NO_CONTENT)),
     }
 }
@@ -60,10 +60,23 @@ pub(super) async fn close(call: &Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn leave_all_groups(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     if let Some(id) = call.connection()? {
-        let members = Target::Connection(id);
-        let group = None;
-        call.count(hub, Action::RemoveFromGroup { members, group })
+        let members = Target::Connection(id).into();
+        let groups = None;
+        call.count(hub, Action::RemoveFromGroups { members, groups })
             .await?;
     }
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn list_groups(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let missing = || call.no_such_connection(ErrorCode::ConnectionNotExisted);
+    let of = Target::Connection(call.connection()?.ok_or_else(missing)?);
+    match call
+        .count(hub.clone(), Action::Count { of: of.clone() })
+        .await?
+    {
+        0 => Err(missing()),
+        _ => call.groups(hub, of).await,
+    }
 }

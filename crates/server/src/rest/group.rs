@@ -19,19 +19,15 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn send(call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     let group = call.group()?;
-    let excluded = call.query.excluded();
-    call.query.no_filter()?;
-    let from = From::Group {
-        group: group.clone(),
-        user: None,
-    };
-    hub::send(call, hub, Target::Group(group), from, excluded).await
+    let to = call.selection(Target::Group(group.clone()))?;
+    let from = From::Group { group, user: None };
+    hub::send(call, hub, to, from).await
 }
 
 pub(super) async fn close_connections(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     let to = Target::Group(call.group()?);
-    hub::close(call, hub, to, call.query.excluded()).await
+    hub::close(call, hub, to, true).await
 }
 
 pub(super) async fn add_connection(call: &Call<'_>) -> Result<Response, RestError> {
@@ -40,9 +36,10 @@ pub(super) async fn add_connection(call: &Call<'_>) -> Result<Response, RestErro
     let Some(id) = call.connection()? else {
         return Err(call.no_such_connection(ErrorCode::ConnectionNotExisted));
     };
-    let members = Target::Connection(id);
+    let members = Target::Connection(id).into();
+    let groups = vec![group];
     match call
-        .count(hub, Action::AddToGroup { members, group })
+        .count(hub, Action::AddToGroups { members, groups })
         .await?
     {
         0 => Err(call.no_such_connection(ErrorCode::ConnectionNotExisted)),
@@ -52,11 +49,23 @@ pub(super) async fn add_connection(call: &Call<'_>) -> Result<Response, RestErro
 
 pub(super) async fn remove_connection(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let group = Some(call.group()?);
+    let groups = Some(vec![call.group()?]);
     if let Some(id) = call.connection()? {
-        let members = Target::Connection(id);
-        call.count(hub, Action::RemoveFromGroup { members, group })
+        let members = Target::Connection(id).into();
+        call.count(hub, Action::RemoveFromGroups { members, groups })
             .await?;
     }
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn list_connections(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let of = Target::Group(call.group()?);
+    call.members(hub, of).await
+}
+
+pub(super) async fn count(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let of = Target::Group(call.group()?);
+    hub::counted(call, hub, of).await
 }

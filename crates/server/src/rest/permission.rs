@@ -27,7 +27,7 @@ pub(super) async fn grant(call: &Call<'_>) -> Result<Response, RestError> {
     match call.ask(asked.hub, action).await? {
         Reply::Matched(_) => Ok(empty(StatusCode::OK)),
         Reply::Conflict => Err(too_many_rules(call)),
-        Reply::NotFound | Reply::Denied | Reply::Opened { .. } => Err(missing()),
+        _ => Err(missing()),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Response, RestError> {
             let message = format!("Connection `{id}` doesn't have the permission `{name}`.");
             Err(RestError::new(ErrorCode::ConnectionNotExistedInfo, message))
         }
-        Reply::NotFound | Reply::Conflict | Reply::Opened { .. } => Err(missing()),
+        _ => Err(missing()),
     }
 }
 
@@ -66,9 +66,7 @@ pub(super) async fn revoke(call: &Call<'_>) -> Result<Response, RestError> {
     };
     match call.ask(asked.hub, action).await? {
         Reply::Conflict => Err(too_many_rules(call)),
-        Reply::Matched(_) | Reply::NotFound | Reply::Denied | Reply::Opened { .. } => {
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
+        _ => Ok(empty(StatusCode::NO_CONTENT)),
     }
 }
 

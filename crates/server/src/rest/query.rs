@@ -47,11 +47,24 @@ impl Query {
         }
     }
 
-    /// Refuses a filter: a message must not reach those whom its sender wants to leave out.
-    pub(super) fn no_filter(&self) -> Result<(), RestError> {
-        match self.first("filter") {
-            None | Some("") => Ok(()),
-            Some(_) => Err(RestError::bad_request("Filters are not supported.")),
+    /// Returns the number of a parameter that may be given once.
+    pub(super) fn number(
+        &self,
+        name: &'static str,
+        range: std::ops::RangeInclusive<i32>,
+    ) -> Result<Option<usize>, RestError> {
+        let mut values = self.all(name);
+        let Some(text) = values.next() else {
+            return Ok(None);
+        };
+        match (text.parse::<i32>(), values.next()) {
+            (Ok(number), None) if range.contains(&number) => Ok(Some(number as usize)),
+            (_, _) => {
+                let (low, high) = (range.start(), range.end());
+                let message =
+                    format!("Invalid {name} '{text}', it is {low} to {high}, given once.");
+                Err(RestError::bad_request(message).with_target(name))
+            }
         }
     }
 }

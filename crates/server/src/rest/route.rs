@@ -8,6 +8,8 @@ pub(super) enum Operation {
     GenerateClientToken,
     SendToAll,
     CloseAllConnections,
+    AddConnectionsToGroups,
+    RemoveConnectionsFromGroups,
     ConnectionExists,
     CloseConnection,
     SendToConnection,
@@ -15,6 +17,7 @@ pub(super) enum Operation {
     GroupExists,
     SendToGroup,
     CloseGroupConnections,
+    ListConnectionsInGroup,
     AddConnectionToGroup,
     RemoveConnectionFromGroup,
     UserExists,
@@ -26,6 +29,15 @@ pub(super) enum Operation {
     GrantPermission,
     CheckPermission,
     RevokePermission,
+    // Ours: read-only listing beyond the published plane.
+    CountConnections,
+    ListConnections,
+    ListGroups,
+    ListGroupsOfConnection,
+    CountConnectionsInGroup,
+    CountConnectionsOfUser,
+    ListConnectionsOfUser,
+    ListGroupsOfUser,
 }
 
 impl Operation {
@@ -36,6 +48,17 @@ impl Operation {
             Self::GenerateClientToken => "GenerateClientToken",
             Self::SendToAll => "SendToAll",
             Self::CloseAllConnections => "CloseAllConnections",
+            Self::AddConnectionsToGroups => "AddConnectionsToGroups",
+            Self::RemoveConnectionsFromGroups => "RemoveConnectionsFromGroups",
+            Self::ListConnectionsInGroup => "ListConnectionsInGroup",
+            Self::CountConnections => "CountConnections",
+            Self::ListConnections => "ListConnections",
+            Self::ListGroups => "ListGroups",
+            Self::ListGroupsOfConnection => "ListGroupsOfConnection",
+            Self::CountConnectionsInGroup => "CountConnectionsInGroup",
+            Self::CountConnectionsOfUser => "CountConnectionsOfUser",
+            Self::ListConnectionsOfUser => "ListConnectionsOfUser",
+            Self::ListGroupsOfUser => "ListGroupsOfUser",
             Self::ConnectionExists => "CheckConnectionExists",
             Self::CloseConnection => "CloseConnection",
             Self::SendToConnection => "SendToConnection",
@@ -97,6 +120,11 @@ fn resolve_in_hub(segments: &[&str], params: &mut Params) -> Option<Row> {
         [":generateToken"] => GENERATE_TOKEN,
         [":send"] => SEND_TO_ALL,
         [":closeConnections"] => CLOSE_ALL,
+        [":addToGroups"] => ADD_TO_GROUPS,
+        [":removeFromGroups"] => REMOVE_FROM_GROUPS,
+        [":count"] => COUNT,
+        ["connections"] => CONNECTIONS,
+        ["groups"] => GROUPS,
         ["connections", connection, ref rest @ ..] => {
             params.connection = connection.to_owned();
             match *rest {
@@ -112,6 +140,8 @@ fn resolve_in_hub(segments: &[&str], params: &mut Params) -> Option<Row> {
                 [] => GROUP,
                 [":send"] => SEND_TO_GROUP,
                 [":closeConnections"] => CLOSE_GROUP,
+                [":count"] => COUNT_GROUP,
+                ["connections"] => GROUP_CONNECTIONS,
                 ["connections", connection] => {
                     params.connection = connection.to_owned();
                     GROUP_CONNECTION
@@ -125,6 +155,8 @@ fn resolve_in_hub(segments: &[&str], params: &mut Params) -> Option<Row> {
                 [] => USER,
                 [":send"] => SEND_TO_USER,
                 [":closeConnections"] => CLOSE_USER,
+                [":count"] => COUNT_USER,
+                ["connections"] => USER_CONNECTIONS,
                 ["groups"] => USER_GROUPS,
                 ["groups", group] => {
                     params.group = group.to_owned();
@@ -150,15 +182,25 @@ const HEALTH: Row = &[
 const GENERATE_TOKEN: Row = &[(Method::POST, Operation::GenerateClientToken)];
 const SEND_TO_ALL: Row = &[(Method::POST, Operation::SendToAll)];
 const CLOSE_ALL: Row = &[(Method::POST, Operation::CloseAllConnections)];
+const ADD_TO_GROUPS: Row = &[(Method::POST, Operation::AddConnectionsToGroups)];
+const REMOVE_FROM_GROUPS: Row = &[(Method::POST, Operation::RemoveConnectionsFromGroups)];
+const COUNT: Row = &[(Method::GET, Operation::CountConnections)];
+const CONNECTIONS: Row = &[(Method::GET, Operation::ListConnections)];
+const GROUPS: Row = &[(Method::GET, Operation::ListGroups)];
 const CONNECTION: Row = &[
     (Method::HEAD, Operation::ConnectionExists),
     (Method::DELETE, Operation::CloseConnection),
 ];
 const SEND_TO_CONNECTION: Row = &[(Method::POST, Operation::SendToConnection)];
-const CONNECTION_GROUPS: Row = &[(Method::DELETE, Operation::RemoveConnectionFromAllGroups)];
+const CONNECTION_GROUPS: Row = &[
+    (Method::DELETE, Operation::RemoveConnectionFromAllGroups),
+    (Method::GET, Operation::ListGroupsOfConnection),
+];
 const GROUP: Row = &[(Method::HEAD, Operation::GroupExists)];
 const SEND_TO_GROUP: Row = &[(Method::POST, Operation::SendToGroup)];
 const CLOSE_GROUP: Row = &[(Method::POST, Operation::CloseGroupConnections)];
+const COUNT_GROUP: Row = &[(Method::GET, Operation::CountConnectionsInGroup)];
+const GROUP_CONNECTIONS: Row = &[(Method::GET, Operation::ListConnectionsInGroup)];
 const GROUP_CONNECTION: Row = &[
     (Method::PUT, Operation::AddConnectionToGroup),
     (Method::DELETE, Operation::RemoveConnectionFromGroup),
@@ -166,7 +208,12 @@ const GROUP_CONNECTION: Row = &[
 const USER: Row = &[(Method::HEAD, Operation::UserExists)];
 const SEND_TO_USER: Row = &[(Method::POST, Operation::SendToUser)];
 const CLOSE_USER: Row = &[(Method::POST, Operation::CloseUserConnections)];
-const USER_GROUPS: Row = &[(Method::DELETE, Operation::RemoveUserFromAllGroups)];
+const COUNT_USER: Row = &[(Method::GET, Operation::CountConnectionsOfUser)];
+const USER_CONNECTIONS: Row = &[(Method::GET, Operation::ListConnectionsOfUser)];
+const USER_GROUPS: Row = &[
+    (Method::DELETE, Operation::RemoveUserFromAllGroups),
+    (Method::GET, Operation::ListGroupsOfUser),
+];
 const USER_GROUP: Row = &[
     (Method::PUT, Operation::AddUserToGroup),
     (Method::DELETE, Operation::RemoveUserFromGroup),

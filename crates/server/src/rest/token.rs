@@ -1,15 +1,13 @@
 //! Client access tokens made by the service. Source: rest-api 1.6 and 3.4.
 
-use http_body_util::Full;
 use hubwire_protocol::names::{GroupName, UserId};
 use hubwire_protocol::token::ClientTokenClaims;
-use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HOST};
+use serde::Serialize;
 
-use super::Call;
 use super::error::RestError;
+use super::{Call, page};
 use crate::clock::unix_seconds;
-use crate::http::{Response, empty, with_header};
+use crate::http::Response;
 
 const MINUTES_DEFAULT: u64 = 60;
 
@@ -36,30 +34,20 @@ pub(super) fn generate(call: &Call<'_>) -> Result<Response, RestError> {
         None | Some("") => None,
         Some(id) => Some(UserId::new(id)?.as_str().to_owned()),
     };
-    let host = match call.parts.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => call
-            .parts
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok()),
-    };
-    let scheme = if call.is_tls { "https" } else { "http" };
     let token = call.app.auth.sign(&ClientTokenClaims {
-        audience: format!("{scheme}://{}/client/hubs/{hub}", host.unwrap_or_default()),
+        audience: call.origin.url(&format!("/client/hubs/{hub}")),
         issued_at: unix_seconds(),
         lifetime: minutes * 60,
         user_id,
         roles: call.query.all("role").map(str::to_owned).collect(),
         groups,
     });
-    let mut response = empty(StatusCode::OK);
-    *response.body_mut() = Full::from(serde_json::json!({ "token": token }).to_string());
-    Ok(with_header(
-        response,
-        CONTENT_TYPE,
-        "application/json; charset=utf-8",
-    ))
+    Ok(page::json(&Generated { token }))
+}
+
+#[derive(Serialize)]
+struct Generated {
+    token: String,
 }
 
 fn minutes_to_expire(text: Option<&str>) -> Result<u64, RestError> {

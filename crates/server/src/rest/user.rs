@@ -1,6 +1,6 @@
 //! Operations on a user.
 
-use hubwire_engine::{Action, Target};
+use hubwire_engine::{Action, Selection, Target};
 use hubwire_protocol::message::From;
 use hubwire_protocol::rest::ErrorCode;
 use hyper::StatusCode;
@@ -18,23 +18,25 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 
 pub(super) async fn send(call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let to = Target::User(call.user()?);
-    call.query.no_filter()?;
-    hub::send(call, hub, to, From::Server, Vec::new()).await
+    let to = Selection {
+        filter: call.filter(call.query.first("filter"))?,
+        ..Target::User(call.user()?).into()
+    };
+    hub::send(call, hub, to, From::Server).await
 }
 
 pub(super) async fn close_connections(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     let to = Target::User(call.user()?);
-    hub::close(call, hub, to, call.query.excluded()).await
+    hub::close(call, hub, to, true).await
 }
 
 pub(super) async fn join_group(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let members = Target::User(call.user()?);
-    let group = call.group()?;
+    let members = Target::User(call.user()?).into();
+    let groups = vec![call.group()?];
     match call
-        .count(hub, Action::AddToGroup { members, group })
+        .count(hub, Action::AddToGroups { members, groups })
         .await?
     {
         0 => {
@@ -47,18 +49,36 @@ pub(super) async fn join_group(call: &Call<'_>) -> Result<Response, RestError> {
 
 pub(super) async fn leave_group(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let members = Target::User(call.user()?);
-    let group = Some(call.group()?);
-    call.count(hub, Action::RemoveFromGroup { members, group })
+    let members = Target::User(call.user()?).into();
+    let groups = Some(vec![call.group()?]);
+    call.count(hub, Action::RemoveFromGroups { members, groups })
         .await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn leave_all_groups(call: &Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let members = Target::User(call.user()?);
-    let group = None;
-    call.count(hub, Action::RemoveFromGroup { members, group })
+    let members = Target::User(call.user()?).into();
+    let groups = None;
+    call.count(hub, Action::RemoveFromGroups { members, groups })
         .await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn list_connections(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let of = Target::User(call.user()?);
+    call.connections(hub, of).await
+}
+
+pub(super) async fn list_groups(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let of = Target::User(call.user()?);
+    call.groups(hub, of).await
+}
+
+pub(super) async fn count(call: &Call<'_>) -> Result<Response, RestError> {
+    let hub = call.hub()?;
+    let of = Target::User(call.user()?);
+    hub::counted(call, hub, of).await
 }
