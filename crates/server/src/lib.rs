@@ -11,6 +11,7 @@ mod http;
 mod inbox;
 mod metrics;
 mod node;
+mod quota;
 mod rest;
 mod server;
 mod shard_loop;

@@ -162,6 +162,11 @@ impl Metrics {
         self.count_traffic("inbound", "rest", received);
     }
 
+    /// Returns the bytes that wait for all clients.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        usize::try_from(self.send_queue_bytes.get()).unwrap_or(0)
+    }
+
     fn count_ended(&self, ended: &Ended) {
         let hub = self.hub_label(&ended.hub);
         let labels = HubProtocol {
@@ -246,6 +251,11 @@ impl ShardMetrics {
             reason = ended.reason,
             "connection ended"
         );
+    }
+
+    /// Returns the bytes that wait for all clients, other shards' as of their last turns.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.metrics.queued_bytes()
     }
 
     /// Adds this turn's share to the process's metrics.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::quota::Quotas;
 use crate::shard_loop::ShardMessage;
 use crate::socket::Attach;
 
@@ -29,8 +30,7 @@ pub(crate) struct Node {
     /// For each bucket, the shards that have members in it.
     interest: Vec<AtomicU64>,
     backplane: Box<dyn Backplane>,
-    connections: AtomicUsize,
-    connections_max: usize,
+    pub(crate) quotas: Quotas,
     next_shard: AtomicUsize,
 }
 
@@ -39,15 +39,14 @@ impl Node {
         clock: Clock,
         shards: Vec<Arc<Inbox<ShardMessage>>>,
         backplane: Box<dyn Backplane>,
-        connections_max: usize,
+        quotas: Quotas,
     ) -> Self {
         Self {
             clock,
             shards,
             interest: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
             backplane,
-            connections: AtomicUsize::new(0),
-            connections_max,
+            quotas,
             next_shard: AtomicUsize::new(0),
         }
     }
@@ -69,21 +68,6 @@ impl Node {
         if others == 0 {
             self.backplane.set_interest(bucket, is_interested);
         }
-    }
-
-    /// Takes a place for a connection, unless the limit is reached.
-    pub(crate) fn reserve_connection(&self) -> bool {
-        let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        if self.connections_max == 0 || before < self.connections_max {
-            return true;
-        }
-        self.release_connection();
-        false
-    }
-
-    /// Gives a connection's place back.
-    pub(crate) fn release_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Activates a connection on the next shard. Returns the shard with the answer.
@@ -119,8 +103,12 @@ impl Node {
         self.hand_out(Arc::new(command), shards)
     }
 
-    /// Hands a client's command, which its own shard has carried out, to the others concerned.
+    /// Hands a client's command, which its own shard has carried out, to the others concerned. Overloaded is also a hub that has
+    /// sent as much as it may for now.
     pub(crate) fn forward(&self, from: u16, command: &Arc<Command>) -> Result<(), Overloaded> {
+        self.quotas
+            .take_message(&command.hub)
+            .map_err(|_| Overloaded)?;
         let shards = self.shards_for(command) & !(1 << from);
         self.hand_out(command.clone(), shards)
     }

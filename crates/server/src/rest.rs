@@ -33,6 +33,7 @@ use uuid::Uuid;
 use crate::http::{App, Origin, Peer, Response, bearer_token, empty};
 
 use crate::node::Overloaded;
+use crate::quota::Exhausted;
 
 use error::RestError;
 pub(crate) use filters::Filters;
@@ -154,6 +155,10 @@ async fn run(
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
     check_version(&query)?;
+    if operation != Operation::Health {
+        let hub = Hub::new(&params.hub)?;
+        app.node.quotas.take_rest_request(&hub)?;
+    }
     let (parts, body) = request.into_parts();
     let call = Call {
         app,
@@ -272,6 +277,12 @@ impl Call<'_> {
 impl From<Overloaded> for RestError {
     fn from(Overloaded: Overloaded) -> Self {
         Self::unavailable("The service is overloaded.")
+    }
+}
+
+impl From<Exhausted> for RestError {
+    fn from(Exhausted: Exhausted) -> Self {
+        Self::too_many_requests()
     }
 }
 

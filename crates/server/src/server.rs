@@ -21,6 +21,7 @@ use crate::http::App;
 use crate::inbox::Inbox;
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::node::{INBOX_CAPACITY, Node};
+use crate::quota::Quotas;
 use crate::rest;
 use crate::shard_loop::{BELL, LoopLimits, ShardLoop, ShardMessage};
 use crate::socket::QueueLimits;
@@ -298,7 +299,7 @@ fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, Start
         Clock::start(),
         inboxes.clone(),
         backplane,
-        config.limits.connections_max,
+        Quotas::new(config),
     ));
     let limits = &config.limits;
     let loop_limits = LoopLimits {
@@ -307,6 +308,7 @@ fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, Start
             messages: limits.outbound_queue_messages,
             bytes: limits.outbound_queue_bytes,
         },
+        memory: limits.memory,
     };
     let engine_limits = Limits {
         remembered_ack_ids: limits.remembered_ack_ids,

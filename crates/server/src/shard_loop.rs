@@ -69,6 +69,8 @@ pub(crate) enum ShardMessage {
 pub(crate) struct LoopLimits {
     pub(crate) message_max: usize,
     pub(crate) queue: QueueLimits,
+    /// Bytes that may wait for all clients of the process; 0 is no limit.
+    pub(crate) memory: usize,
 }
 
 /// A shard with its sockets.
@@ -211,6 +213,35 @@ impl ShardLoop {
         }
         self.write_dirty(now);
         self.metrics.publish(self.shard.group_count());
+        if self.limits.memory > 0 && self.metrics.queued_bytes() > self.limits.memory {
+            self.guarded(|shard| shard.shed(now));
+        }
+    }
+
+    /// Closes the slowest clients until what waits for all is within the limit again.
+    fn shed(&mut self, now: Time) {
+        let mut slowest: Vec<(usize, ConnectionKey)> = self
+            .sockets
+            .iter()
+            .flatten()
+            .filter(|socket| socket.closing == Closing::No)
+            .map(|socket| (socket.queue.backlog_bytes(), socket.key))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        slowest.sort_unstable();
+        while self.metrics.queued_bytes() > self.limits.memory
+            && let Some((before, key)) = slowest.pop()
+        {
+            if let Some(socket) = self.socket(key) {
+                socket.queue.discard();
+                let after = socket.queue.backlog_bytes();
+                self.metrics.change_queued(before, after);
+                self.metrics.publish(self.shard.group_count());
+            }
+            let fault = Fault::OutboundQueueFull;
+            self.handle(now, Input::Fault { key, fault });
+        }
+        self.write_dirty(now);
     }
 
     /// Runs a step of the turn. A panic in it is a bug of ours: it is logged, the connection concerned is dropped, and the others
@@ -511,7 +542,7 @@ impl ShardLoop {
             } => self.node.set_interest(self.number, bucket, is_interested),
             Output::Reply { token, reply } => self.reply(token, reply),
             Output::Ended(ended) => {
-                self.node.release_connection();
+                self.node.quotas.close_connection(&ended.hub);
                 self.metrics.count_ended(&ended);
             }
         }

@@ -114,8 +114,14 @@ async fn handshake(
             "The service is shutting down.",
         ));
     }
-    if !app.node.reserve_connection() {
-        let reason = "The service has as many connections as it may have.";
+    let memory = app.config.limits.memory;
+    if memory > 0 && app.metrics.queued_bytes() > memory + memory / 8 {
+        let reason = "Too much is waiting for clients.";
+        return Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, reason));
+    }
+    let random = random()?;
+    if app.node.quotas.open_connection(&hub).is_err() {
+        let reason = "There are as many connections as there may be.";
         return Err(refuse_for_now(StatusCode::TOO_MANY_REQUESTS, reason));
     }
     let open = Open {
@@ -132,7 +138,7 @@ async fn handshake(
         groups: admission.groups,
         roles: admission.roles,
         raw_mode,
-        random: random()?,
+        random,
     };
     let on_upgrade = hyper::upgrade::on(request);
     let socket = open_connection(app, open).await?;
@@ -334,7 +340,7 @@ fn random() -> Result<[u8; 16], Refusal> {
 async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Refusal> {
     let (hub, subprotocol) = (open.hub.clone(), open.subprotocol);
     let Ok((shard, reply)) = app.node.open(open).await else {
-        app.node.release_connection();
+        app.node.quotas.close_connection(&hub);
         return Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
             "The service is overloaded.",

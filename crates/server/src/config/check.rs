@@ -23,6 +23,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const KIB: usize = 1 << 10;
 const GIB: usize = 1 << 30;
+/// Largest count of a quota.
+const COUNT_MAX: usize = 1_000_000_000;
 /// Least length of a key in bytes.
 const KEY_MIN: usize = 32;
 
@@ -255,6 +257,16 @@ fn read_hub(mut section: Section) -> Result<HubConfig, ConfigError> {
         drop_connection,
         |field| field.truth(),
     )?;
+    for (key, limit) in [
+        ("connections_max", &mut hub.connections_max),
+        (
+            "rest_requests_per_second",
+            &mut hub.rest_requests_per_second,
+        ),
+        ("messages_per_second", &mut hub.messages_per_second),
+    ] {
+        section.read(key, limit, |field| field.count(0..=COUNT_MAX))?;
+    }
     section.finish()?;
     Ok(hub)
 }
@@ -317,6 +329,18 @@ fn read_limits(mut section: Section, config: &mut Config) -> Result<(), ConfigEr
     section.read("handshakes_max", &mut limits.handshakes_max, |field| {
         field.count(1..=usize::MAX)
     })?;
+    section.read("memory", &mut limits.memory, |field| {
+        field.size(0..=usize::MAX)
+    })?;
+    for (key, limit) in [
+        (
+            "rest_requests_per_second",
+            &mut limits.rest_requests_per_second,
+        ),
+        ("messages_per_second", &mut limits.messages_per_second),
+    ] {
+        section.read(key, limit, |field| field.count(0..=COUNT_MAX))?;
+    }
     section.finish()
 }
 

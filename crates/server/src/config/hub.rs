@@ -26,6 +26,18 @@ pub struct HubConfig {
     ///
     /// Default: false.
     pub drop_connection_on_event_failure: bool,
+    /// Bounds the hub's connections; further ones are refused with 429.
+    ///
+    /// Connections; default: 0, no limit but that of the process.
+    pub connections_max: usize,
+    /// Bounds the hub's REST requests, as `limits.rest_requests_per_second` does for all hubs together.
+    ///
+    /// Requests a second; default: 0, no limit.
+    pub rest_requests_per_second: usize,
+    /// Bounds the hub's messages, as `limits.messages_per_second` does for all hubs together.
+    ///
+    /// Messages a second; default: 0, no limit.
+    pub messages_per_second: usize,
 }
 
 impl Default for HubConfig {
@@ -35,6 +47,9 @@ impl Default for HubConfig {
             web_socket_keep_alive_interval: Duration::from_secs(20),
             allowed_origins: Vec::new(),
             drop_connection_on_event_failure: false,
+            connections_max: 0,
+            rest_requests_per_second: 0,
+            messages_per_second: 0,
         }
     }
 }

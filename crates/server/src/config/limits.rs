@@ -37,6 +37,21 @@ pub struct LimitsConfig {
     ///
     /// Connections; default: 1024; range: from 1. Raise it where many clients reconnect at once.
     pub handshakes_max: usize,
+    /// Bounds the bytes waiting for all clients together. Above it the clients with most waiting are closed as too slow; an
+    /// eighth further on new connections are refused with 503.
+    ///
+    /// Bytes; default: 0, no limit. Set it well below the memory of the machine. A message that waits for many clients is
+    /// counted for each of them, although it is in memory once.
+    pub memory: usize,
+    /// Bounds the REST requests of the process; further ones are refused with 429.
+    ///
+    /// Requests a second, up to a second's worth at once; default: 0, no limit.
+    pub rest_requests_per_second: usize,
+    /// Bounds the messages that are sent in the process. Beyond it REST is refused with 429, and a publishing client is not
+    /// read until it may go on.
+    ///
+    /// Messages a second, up to a second's worth at once; default: 0, no limit.
+    pub messages_per_second: usize,
 }
 
 impl Default for LimitsConfig {
@@ -50,6 +65,9 @@ impl Default for LimitsConfig {
             connections_max: 0,
             handshake_timeout: Duration::from_secs(10),
             handshakes_max: 1024,
+            memory: 0,
+            rest_requests_per_second: 0,
+            messages_per_second: 0,
         }
     }
 }

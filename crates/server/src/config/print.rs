@@ -179,7 +179,14 @@ fn write_hub(out: &mut String, name: &str, hub: &HubConfig) -> fmt::Result {
         out,
         "drop_connection_on_event_failure = {}",
         hub.drop_connection_on_event_failure
-    )
+    )?;
+    writeln!(out, "connections_max = {}", hub.connections_max)?;
+    writeln!(
+        out,
+        "rest_requests_per_second = {}",
+        hub.rest_requests_per_second
+    )?;
+    writeln!(out, "messages_per_second = {}", hub.messages_per_second)
 }
 
 fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
@@ -208,7 +215,14 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
         "handshake_timeout = \"{}\"",
         format_duration(limits.handshake_timeout)
     )?;
-    writeln!(out, "handshakes_max = {}", limits.handshakes_max)
+    writeln!(out, "handshakes_max = {}", limits.handshakes_max)?;
+    writeln!(out, "memory = \"{}\"", format_size(limits.memory))?;
+    writeln!(
+        out,
+        "rest_requests_per_second = {}",
+        limits.rest_requests_per_second
+    )?;
+    writeln!(out, "messages_per_second = {}", limits.messages_per_second)
 }
 
 fn quoted(text: &str) -> String {

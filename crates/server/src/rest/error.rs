@@ -63,6 +63,12 @@ impl RestError {
         Self::new(ErrorCode::ServiceUnavailable, message).with_header(RETRY_AFTER, seconds)
     }
 
+    pub(super) fn too_many_requests() -> Self {
+        let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+        let message = "The hub or the service has as much to do as it may have.";
+        Self::new(ErrorCode::TooManyRequests, message).with_header(RETRY_AFTER, seconds)
+    }
+
     /// Names the parameter that the error is about.
     pub(super) fn with_target(self, target: &'static str) -> Self {
         Self { target, ..self }

@@ -68,6 +68,7 @@ pub(super) async fn send(
     let ttl_seconds = call.query.ttl_seconds()?;
     let content = call.content().await?;
     let node = &call.app.node;
+    node.quotas.take_message(&hub)?;
     let message = Message::new(DataMessage { from, content }, node.clock.now(), ttl_seconds);
     node.send(Command {
         hub,

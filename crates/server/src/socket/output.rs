@@ -192,6 +192,23 @@ impl Queue {
         }
     }
 
+    /// Throws away all that waits from earlier turns, except a frame that is partly written.
+    pub(crate) fn discard(&mut self) {
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        let kept = usize::from(backlog.written > 0);
+        backlog.frames.truncate(kept);
+        backlog.bytes = backlog
+            .frames
+            .iter()
+            .map(|waiting| wire_len(&waiting.frame))
+            .sum();
+        if backlog.frames.is_empty() {
+            self.backlog = None;
+        }
+    }
+
     fn clear_pending(&mut self) {
         self.head = NO_RUN;
         self.tail = NO_RUN;

@@ -12,5 +12,7 @@ mod json;
 mod limits;
 mod operations;
 mod permissions;
+mod quotas;
 mod raw;
 mod tls;
+mod websocket;
