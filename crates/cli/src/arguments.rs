@@ -135,6 +135,12 @@ pub(crate) struct Settings {
     /// [env: HUBWIRE__LOGGING__FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = word_parser(LogFormat::WORDS))]
     log_format: Option<LogFormat>,
+
+    /// Settings file of Microsoft's emulator, whose WebPubSub section is read
+    ///
+    /// What it asks for and is not served is logged as a warning. Address and key are the emulator's by default.
+    #[arg(long, value_name = "FILE")]
+    emulator_settings: Option<PathBuf>,
 }
 
 impl Settings {
@@ -157,6 +163,11 @@ impl Settings {
             environment,
             overrides,
         })?)
+    }
+
+    /// Returns the emulator's settings file that was given.
+    pub(crate) fn emulator_settings(&self) -> Option<PathBuf> {
+        self.emulator_settings.clone()
     }
 
     /// Returns the configuration file that was asked for.

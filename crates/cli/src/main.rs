@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check_config;
+mod emulator;
 mod failure;
 mod keygen;
 mod logging;

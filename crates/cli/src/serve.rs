@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::Settings;
+use crate::emulator;
 use crate::failure::{Failure, describe};
 use crate::logging;
 
@@ -22,8 +23,14 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .expect("nothing else installs a provider in this process");
+    let emulator_settings = settings.emulator_settings();
     let config = settings.load()?;
+    let not_served = emulator_settings.as_deref().map(emulator::not_served);
+    let not_served = not_served.transpose()?.unwrap_or_default();
     logging::init(&config.logging);
+    for line in not_served {
+        tracing::warn!("emulator settings: {line}");
+    }
     raise_open_file_limit();
     let runtime = build_runtime().map_err(Failure::Work)?;
     let outcome = runtime.block_on(serve(config));

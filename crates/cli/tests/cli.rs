@@ -35,6 +35,7 @@ fn the_help_names_every_flag_and_variable() {
             "--allow-development-key",
             "--log-level",
             "--log-format",
+            "--emulator-settings",
             "HUBWIRE_LISTEN",
             "HUBWIRE_ACCESS_KEY",
             "HUBWIRE_CONFIG",
@@ -209,6 +210,43 @@ fn a_misspelt_key_is_named_with_the_right_one() {
         );
         assert_eq!(error_line(&output, 2), expected);
     }
+}
+
+#[test]
+fn the_settings_of_the_emulator_are_read_and_what_is_not_served_is_named() {
+    let directory = TempDir::new();
+    let file = directory.write(
+        r#"{
+            // Comments and trailing commas are usual here.
+            "WebPubSub": { "hubs": { "Chat": { "EventHandlers": [{ "UrlTemplate": "http://localhost:3000/api" }], } } },
+        }"#,
+    );
+    let mut service = Service::start(
+        &["--listen", "127.0.0.1:0", "--emulator-settings", &file],
+        &[],
+    );
+
+    service.line();
+    service.signal(Signal::TERM);
+    let (status, _, errors) = service.end();
+
+    assert!(status.success(), "{errors}");
+    let line = "WebPubSub:Hubs:Chat:EventHandlers (1) is not served";
+    assert!(errors.contains(line), "{errors}");
+}
+
+#[test]
+fn settings_of_the_emulator_without_their_section_are_refused() {
+    let directory = TempDir::new();
+    let file = directory.write(r#"{ "Logging": {} }"#);
+
+    let output = run(&["--emulator-settings", &file], &[]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let wanted = format!(
+        "error: cannot use the emulator settings {file}: there is no section \"WebPubSub\", only Logging\n"
+    );
+    assert_eq!(stderr(&output), wanted);
 }
 
 #[test]
