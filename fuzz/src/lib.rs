@@ -7,6 +7,12 @@
 //!
 //! The first directory must exist and takes what the fuzzer finds; the second one is only read.
 
+pub mod connection_string;
+pub mod content_type;
+pub mod continuation_token;
+pub mod filter;
+pub mod http_path;
+pub mod http_query;
 pub mod json_message;
 pub mod names;
 pub mod permission_pattern;

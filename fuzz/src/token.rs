@@ -69,8 +69,8 @@ fn audience(lines: &str) {
     if audience_host(audience).is_none() {
         assert!(!rest_audience_matches(audience, [host], path));
     }
-    let is_client = client_audience_matches(audience, [host], "chat", false);
-    let is_legacy_client = client_audience_matches(audience, [host], "chat", true);
+    let is_client = client_audience_matches(audience, [host], "", "chat", false);
+    let is_legacy_client = client_audience_matches(audience, [host], "", "chat", true);
     assert!(is_legacy_client || !is_client);
 
     if !host.contains(['/', '?', '#']) && path.starts_with('/') && !path.contains(['?', '#']) {
@@ -85,7 +85,7 @@ fn audience(lines: &str) {
         if let Ok(hub) = Hub::new(path.trim_start_matches('/')) {
             let url = format!("https://{host}/client/hubs/{hub}");
             assert!(
-                client_audience_matches(&url, [host], hub.as_str(), false),
+                client_audience_matches(&url, [host], "", hub.as_str(), false),
                 "{url}"
             );
         }

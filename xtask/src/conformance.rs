@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: unmodified official SDKs and a real browser against the binary.
+//! `cargo xtask conformance`: unmodified official SDKs, a real browser and generated requests against the binary.
 //!
 //! Everything the suites need is installed under `target/conformance` and kept until the list of
 //! what they need changes. The suites themselves are in `tests/conformance`.
@@ -6,6 +6,7 @@
 mod browser;
 mod javascript;
 mod python;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,16 +22,18 @@ pub(crate) enum Suite {
     Python,
     JavaScript,
     Browser,
+    Schema,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 3] = [Self::Python, Self::JavaScript, Self::Browser];
+    pub(crate) const ALL: [Self; 4] = [Self::Python, Self::JavaScript, Self::Browser, Self::Schema];
 
     fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
             Self::JavaScript => "js",
             Self::Browser => "browser",
+            Self::Schema => "schema",
         }
     }
 }
@@ -57,7 +60,9 @@ fn parse_suite(argument: &str) -> Result<Suite> {
     let suite = Suite::ALL
         .into_iter()
         .find(|suite| suite.name() == argument);
-    suite.with_context(|| format!("there is no suite `{argument}`: say python, js or browser"))
+    suite.with_context(|| {
+        format!("there is no suite `{argument}`: say python, js, browser or schema")
+    })
 }
 
 /// Runs the suites in turn and sums their tests.
@@ -88,6 +93,7 @@ pub(crate) fn run_counted(
             Suite::Python => python::run(&setup, &mut of_suite),
             Suite::JavaScript => javascript::run(&setup, &mut of_suite),
             Suite::Browser => browser::run(&setup, &mut of_suite),
+            Suite::Schema => schema::run(&setup, &mut of_suite),
         }
         .with_context(|| format!("conformance suite `{}`", suite.name()))?;
         println!("-- conformance: {}: {of_suite}", suite.name());

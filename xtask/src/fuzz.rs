@@ -56,8 +56,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for target in chosen {
         println!("== fuzz {target}: {} s", options.seconds);
         let limit = format!("-max_total_time={}", options.seconds);
-        let mut command =
-            workspace.cargo(["fuzz", "run", "--fuzz-dir", "fuzz", target, "--", &limit]);
+        // What the fuzzer finds stays out of the committed corpus, which is only read.
+        let found = format!("target/corpus/{target}");
+        let seeds = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(workspace.root.join(&found))
+            .with_context(|| format!("cannot create {found}"))?;
+        let run = ["fuzz", "run", "--fuzz-dir", "fuzz", target];
+        let mut command = workspace.cargo(run.into_iter().chain([&*found, &seeds, "--", &limit]));
         // cargo-fuzz uses compiler flags that the stable compiler accepts only with this.
         show(command.env("RUSTC_BOOTSTRAP", "1"))?;
     }

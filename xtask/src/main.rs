@@ -22,9 +22,11 @@ Commands:
   test                            everything below but fuzz: format, lints, unit tests,
                                   documentation, tidy, conformance. Stops at the first failure;
                                   its last line is `N passed, N failed`
-  conformance [SUITE]...          official SDKs and a browser against the hubwire binary;
-                                  SUITE is python, js or browser, all three when none is named
-  tidy                            crate arrows, banned words, file names, links in the documentation
+  conformance [SUITE]...          official SDKs, a browser and generated requests against the
+                                  hubwire binary; SUITE is python, js, browser or schema, all four
+                                  when none is named
+  tidy                            crate arrows, banned words, file names, links in the
+                                  documentation, the table of REST operations and its tests
   fuzz [TARGET] [--seconds N]     cargo-fuzz on one target or on each in turn, 60 seconds each
                                   unless told otherwise
   help                            this text

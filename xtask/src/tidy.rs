@@ -3,6 +3,7 @@
 mod arrows;
 mod files;
 mod links;
+mod rest_api;
 
 use anyhow::{Result, bail};
 
@@ -28,6 +29,7 @@ fn find_faults(workspace: &Workspace, files: &[files::TextFile]) -> Result<Vec<S
     let mut faults = arrows::check(&workspace.metadata()?);
     faults.extend(files::check(files));
     faults.extend(links::check(&workspace.root, files));
+    faults.extend(rest_api::check(files));
     Ok(faults)
 }
 

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::anyhow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hubwire_protocol::connection_string::ConnectionString;
 
 use crate::arguments::KeygenArguments;
 use crate::failure::Failure;
@@ -22,12 +23,14 @@ pub(crate) fn run(arguments: &KeygenArguments) -> Result<(), Failure> {
     })?;
     let key = STANDARD.encode(bytes);
     let line = match &arguments.connection_string {
-        Some(endpoint) => format!("Endpoint={endpoint};AccessKey={key};Version=1.0;\n"),
-        None => format!("{key}\n"),
+        Some(endpoint) => ConnectionString::new(&endpoint.to_string(), &key)
+            .expect("an endpoint and base64 make a connection string")
+            .to_text(),
+        None => key,
     };
     let mut stdout = std::io::stdout().lock();
     stdout
-        .write_all(line.as_bytes())
+        .write_all(format!("{line}\n").as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| Failure::Work(error.into()))
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::num::NonZero;
 
 use anyhow::{Context as _, anyhow};
+use hubwire_protocol::connection_string::ConnectionString;
 use hubwire_server::Server;
 use hubwire_server::config::{Config, DEVELOPMENT_KEY};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -55,7 +56,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Err(error) => return Err(with_way_out(error.into(), &config)),
     };
     if let Err(error) = announce(&server, config.keys.primary.expose()) {
-        tracing::warn!(%error, "standard output cannot be written, serving without the announcement");
+        tracing::warn!(%error, "serving without the announcement on standard output");
     }
     loop {
         tokio::select! {
@@ -84,8 +85,11 @@ fn announce(server: &Server, key: &str) -> io::Result<()> {
         shown_key = "***";
         url.truncate(url.find('?').unwrap_or(url.len()));
     }
+    let connection_string = ConnectionString::new(&endpoint, shown_key)
+        .map_err(io::Error::other)?
+        .to_text();
     let text = format!(
-        "Connection string: Endpoint={endpoint};AccessKey={shown_key};Version=1.0;\n\
+        "Connection string: {connection_string}\n\
          Client URL: {url}\n\
          Health URL: {endpoint}/api/health\n"
     );

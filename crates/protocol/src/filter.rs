@@ -14,8 +14,8 @@ use eval::Model;
 /// Deepest nesting of a filter. Source: rest-api 5.6.
 pub const DEPTH_MAX: usize = 100;
 /// Most operators in a filter. Source: ours, since a chain of operators nests as deep as it is long; users are told to stay
-/// below about 100.
-pub const OPERATORS_MAX: usize = 256;
+/// below about 100 clauses.
+pub const OPERATORS_MAX: usize = 512;
 
 /// A parsed filter that is well-typed for some connection.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,13 +3,15 @@
 //! | peer | files |
 //! | --- | --- |
 //! | client | [`subprotocol`] (negotiation and one file per format), [`message`], [`payload`], [`metadata`], [`close`] |
-//! | caller of the REST API | [`rest`] (versions, error codes), [`token`] |
-//! | everyone | [`names`] |
+//! | caller of the REST API | [`rest`] (versions, error codes), [`token`], [`filter`], [`connection_string`] |
+//! | everyone | [`names`], [`http`] (paths, queries, content types) |
 //!
 //! Nothing here reads a clock, a random number, a socket or a configuration: what depends on time takes it as an argument.
 
 pub mod close;
+pub mod connection_string;
 pub mod filter;
+pub mod http;
 pub mod message;
 pub mod metadata;
 pub mod names;

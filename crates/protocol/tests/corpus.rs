@@ -2,6 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+#[path = "../../../fuzz/src/connection_string.rs"]
+pub mod connection_string;
+#[path = "../../../fuzz/src/content_type.rs"]
+pub mod content_type;
+#[path = "../../../fuzz/src/filter.rs"]
+pub mod filter;
+#[path = "../../../fuzz/src/http_path.rs"]
+pub mod http_path;
+#[path = "../../../fuzz/src/http_query.rs"]
+pub mod http_query;
 #[path = "../../../fuzz/src/json_message.rs"]
 pub mod json_message;
 #[path = "../../../fuzz/src/names.rs"]
@@ -24,6 +34,31 @@ fn only_signed_tokens_are_good_on_the_corpus() {
 #[test]
 fn names_are_within_their_limits_on_the_corpus() {
     replay::run(&corpus("names"), 10_000, names::run);
+}
+
+#[test]
+fn connection_strings_survive_being_written_on_the_corpus() {
+    replay::run(&corpus("connection_string"), 20_000, connection_string::run);
+}
+
+#[test]
+fn content_types_mean_the_same_however_they_are_written_on_the_corpus() {
+    replay::run(&corpus("content_type"), 20_000, content_type::run);
+}
+
+#[test]
+fn filters_and_their_negations_exclude_each_other_on_the_corpus() {
+    replay::run(&corpus("filter"), 20_000, filter::run);
+}
+
+#[test]
+fn segments_of_paths_are_decoded_once_on_the_corpus() {
+    replay::run(&corpus("http_path"), 20_000, http_path::run);
+}
+
+#[test]
+fn parameters_of_queries_survive_being_encoded_on_the_corpus() {
+    replay::run(&corpus("http_query"), 20_000, http_query::run);
 }
 
 fn corpus(target: &str) -> PathBuf {

@@ -579,11 +579,11 @@ fn client_audience_is_the_endpoint_of_the_hub_and_no_other() {
     ];
     for audience in good {
         assert!(
-            client_audience_matches(audience, ["h"], "chat", false),
+            client_audience_matches(audience, ["h"], "", "chat", false),
             "{audience}"
         );
         assert!(
-            client_audience_matches(audience, ["h"], "chat", true),
+            client_audience_matches(audience, ["h"], "", "chat", true),
             "{audience}"
         );
     }
@@ -606,11 +606,11 @@ fn client_audience_is_the_endpoint_of_the_hub_and_no_other() {
     ];
     for audience in bad {
         assert!(
-            !client_audience_matches(audience, ["h"], "chat", false),
+            !client_audience_matches(audience, ["h"], "", "chat", false),
             "{audience}"
         );
         assert!(
-            !client_audience_matches(audience, ["h"], "chat", true),
+            !client_audience_matches(audience, ["h"], "", "chat", true),
             "{audience}"
         );
     }
@@ -629,11 +629,11 @@ fn legacy_client_audience_may_leave_the_hub_out_but_not_name_another() {
     ];
     for audience in good {
         assert!(
-            client_audience_matches(audience, ["h"], "chat", true),
+            client_audience_matches(audience, ["h"], "", "chat", true),
             "{audience}"
         );
         assert!(
-            !client_audience_matches(audience, ["h"], "chat", false),
+            !client_audience_matches(audience, ["h"], "", "chat", false),
             "{audience}"
         );
     }
@@ -647,7 +647,7 @@ fn legacy_client_audience_may_leave_the_hub_out_but_not_name_another() {
     ];
     for audience in bad {
         assert!(
-            !client_audience_matches(audience, ["h"], "chat", true),
+            !client_audience_matches(audience, ["h"], "", "chat", true),
             "{audience}"
         );
     }
@@ -660,7 +660,7 @@ fn client_audience_of_a_hub_with_brackets_may_be_escaped() {
         "https://h/client/hubs/chat%5B1%5d",
     ] {
         assert!(
-            client_audience_matches(audience, ["h"], "chat[1]", false),
+            client_audience_matches(audience, ["h"], "", "chat[1]", false),
             "{audience}"
         );
     }

@@ -1,6 +1,5 @@
 //! Which tokens open what. Source: rest-api 3, client-protocols 1.3.
 
-use aws_lc_rs::hmac;
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::token::{
     Claims, ClientTokenClaims, TokenError, audience_host, client_audience_matches,
@@ -9,6 +8,7 @@ use hubwire_protocol::token::{
 
 use crate::clock::unix_seconds;
 use crate::config::{AudienceHost, Config, Secret};
+use crate::http::Origin;
 
 /// Marks tokens that the service itself has signed.
 const INTERNAL_KEY_ID: &str = "internal";
@@ -40,6 +40,7 @@ impl Auth {
             access_keys: [Some(&keys.primary), keys.secondary.as_ref()]
                 .into_iter()
                 .flatten()
+                .filter(|_| !config.auth.disable_local_auth)
                 .cloned()
                 .collect(),
             internal_key: internal_key
@@ -76,7 +77,7 @@ impl Auth {
     pub(crate) fn check_client(
         &self,
         token: &str,
-        host: &str,
+        origin: &Origin,
         hub: &Hub,
         is_legacy: bool,
     ) -> Result<Claims, TokenError> {
@@ -87,13 +88,17 @@ impl Auth {
             .map(Secret::expose);
         let claims = Claims::verify(token, keys, unix_seconds(), self.clock_skew)?;
         let is_covered = claims.audiences().any(|audience| {
-            let hosts = self.hosts(host, audience);
-            client_audience_matches(audience, hosts, hub.as_str(), is_legacy)
+            let hosts = self.hosts(&origin.host, audience);
+            client_audience_matches(audience, hosts, &origin.prefix, hub.as_str(), is_legacy)
         });
         match is_covered {
             true => Ok(claims),
             false => {
-                log_audience(&claims, host, &format!("/client/hubs/{hub}"));
+                log_audience(
+                    &claims,
+                    &origin.host,
+                    &origin.path(&format!("/client/hubs/{hub}")),
+                );
                 Err(TokenError::Audience)
             }
         }
@@ -104,10 +109,9 @@ impl Auth {
         sign_client_token(claims, self.internal_key.expose(), Some(INTERNAL_KEY_ID))
     }
 
-    /// Authenticates what the service gives out to get it back, such as a continuation token.
-    pub(crate) fn internal_tag(&self, text: &[u8]) -> hmac::Tag {
-        let key = self.internal_key.expose().as_bytes();
-        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text)
+    /// Returns the key that authenticates continuation tokens.
+    pub(crate) fn continuation_key(&self) -> &[u8] {
+        self.internal_key.expose().as_bytes()
     }
 
     /// Returns the hosts that an audience may name.

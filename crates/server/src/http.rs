@@ -142,7 +142,7 @@ pub(crate) struct Origin {
     /// With its port if it names one.
     pub(crate) host: String,
     /// What the proxy has cut off the path; empty, or a slash and more.
-    prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl Origin {

@@ -5,13 +5,14 @@
 
 mod body;
 mod connection;
+mod continuation;
+mod cors;
 mod error;
 mod filters;
 mod group;
 mod hub;
 mod page;
 mod permission;
-mod query;
 mod route;
 mod token;
 mod user;
@@ -21,13 +22,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use hubwire_engine::{Action, Command, Reply, Selection, Target};
+use hubwire_engine::{Action, Command, ConnectionId, Reply, Selection, Target};
+use hubwire_protocol::http::Query;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::rest::{API_SUPPORTED_VERSIONS, API_VERSIONS, ErrorCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use uuid::Uuid;
 
 use crate::http::{App, Origin, Peer, Response, bearer_token, empty};
@@ -37,7 +39,6 @@ use crate::quota::Exhausted;
 
 use error::RestError;
 pub(crate) use filters::Filters;
-use query::Query;
 use route::{Operation, Params};
 
 const X_MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -53,7 +54,8 @@ struct Call<'a> {
     operation: Operation,
     /// Where the request was addressed to.
     origin: Origin,
-    body: Option<Incoming>,
+    /// Taken by the operation that reads it.
+    body: &'a mut Option<Incoming>,
     /// Bytes of the body that were read.
     received: &'a AtomicUsize,
 }
@@ -65,7 +67,24 @@ pub(crate) async fn handle(app: &Arc<App>, request: Request<Incoming>, peer: &Pe
     let client_request_id = request.headers().get(X_MS_CLIENT_REQUEST_ID).cloned();
     let is_head = request.method() == Method::HEAD;
     let received = AtomicUsize::new(0);
-    let (operation, result) = dispatch(app, request, peer, &received).await;
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts, ());
+    let origin = cors::allowed_origin(request.headers(), &app.config.rest.cors_allowed_origins);
+    if let Some(origin) = &origin
+        && let Some(mut response) = cors::preflight(&request)
+    {
+        cors::allow(&mut response, origin.clone());
+        return response;
+    }
+    let trace_id = trace_id(request.headers());
+    let mut body = Some(body);
+    let (operation, result) = dispatch(app, request, &mut body, peer, &received).await;
+    if let Some(unread) = body
+        && !unread.is_end_stream()
+    {
+        // The answer does not wait for it. Dropped, it would end the caller's connection under the next request.
+        tokio::spawn(body::discard(unread));
+    }
     let mut response = match result {
         Ok(response) => response,
         Err(error) => error.into_response(is_head),
@@ -89,18 +108,31 @@ pub(crate) async fn handle(app: &Arc<App>, request: Request<Incoming>, peer: &Pe
         took_us = took.as_micros() as u64,
         request_id,
         client_request_id = client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        trace_id,
         peer = %peer.addr,
         "request"
     );
+    if let Some(origin) = origin {
+        cors::allow(&mut response, origin);
+    }
     if let Some(id) = client_request_id {
         response.headers_mut().insert(X_MS_CLIENT_REQUEST_ID, id);
     }
     response
 }
 
+/// Returns the trace that a W3C `traceparent` header names, for the log.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let id = value.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_owned())
+}
+
 async fn dispatch(
     app: &Arc<App>,
-    request: Request<Incoming>,
+    request: Request<()>,
+    body: &mut Option<Incoming>,
     peer: &Peer,
     received: &AtomicUsize,
 ) -> (Option<Operation>, Result<Response, RestError>) {
@@ -127,7 +159,7 @@ async fn dispatch(
     };
     (
         Some(operation),
-        run(app, operation, &params, request, peer, received).await,
+        run(app, operation, &params, request, body, peer, received).await,
     )
 }
 
@@ -135,7 +167,8 @@ async fn run(
     app: &Arc<App>,
     operation: Operation,
     params: &Params,
-    request: Request<Incoming>,
+    request: Request<()>,
+    body: &mut Option<Incoming>,
     peer: &Peer,
     received: &AtomicUsize,
 ) -> Result<Response, RestError> {
@@ -159,7 +192,7 @@ async fn run(
         let hub = Hub::new(&params.hub)?;
         app.node.quotas.take_rest_request(&hub)?;
     }
-    let (parts, body) = request.into_parts();
+    let (parts, ()) = request.into_parts();
     let call = Call {
         app,
         params,
@@ -167,7 +200,7 @@ async fn run(
         parts: &parts,
         operation,
         origin,
-        body: Some(body),
+        body,
         received,
     };
     match operation {
@@ -246,13 +279,32 @@ impl Call<'_> {
         Ok(UserId::new(&self.params.user)?)
     }
 
-    /// Returns those connections of a target that the query does not leave out.
+    /// Returns those connections of a send's target that its query does not leave out. Source: rest-api 1.2.
     fn selection(&self, target: Target) -> Result<Selection, RestError> {
+        let (can_exclude, can_filter) = match target {
+            Target::All | Target::Group(_) => (true, true),
+            Target::User(_) => (false, true),
+            Target::Connection(_) => (false, false),
+        };
         Ok(Selection {
-            target,
-            excluded: self.query.excluded(),
-            filter: self.filter(self.query.first("filter"))?,
+            excluded: match can_exclude {
+                true => self.excluded(),
+                false => Vec::new(),
+            },
+            filter: match can_filter {
+                true => self.filter(self.query.first("filter"))?,
+                false => None,
+            },
+            ..target.into()
         })
+    }
+
+    /// Returns the connections to leave out. What is not an id of a connection leaves nobody out.
+    fn excluded(&self) -> Vec<ConnectionId> {
+        self.query
+            .all("excluded")
+            .filter_map(ConnectionId::parse)
+            .collect()
     }
 
     /// Has a command carried out and returns what came of it.

@@ -1,5 +1,8 @@
 //! One thread and one readiness loop for each shard: ready sockets and inbox → engine → one write for each dirty socket.
 
+mod reading;
+mod writing;
+
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,12 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Command, ConnectionKey, Fault, Frame, FrameId, FrameKind, Input, Open, Output, Reply,
-    ReplyToken, Shard, SocketEnd, Time,
+    Command, ConnectionKey, Fault, Frame, FrameKind, Input, Open, Output, Reply, ReplyToken, Shard,
+    SocketEnd, Time,
 };
-use hubwire_protocol::close::Close;
-use hubwire_protocol::subprotocol::WireKind;
-use hubwire_ws::{ClosePayload, DecodeError, Event, MessageKind, Progress};
 use mio::{Events, Poll, Token};
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::inbox::Inbox;
 use crate::metrics::ShardMetrics;
 use crate::node::Node;
-use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn, Written};
+use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn};
 
 /// The bell of the inbox; sockets have their slot and generation as token.
 pub(crate) const BELL: Token = Token(usize::MAX);
@@ -319,189 +319,6 @@ impl ShardLoop {
         self.read(now, key, true);
     }
 
-    /// Reads a ready socket. A short read says that nothing is left, unless the peer `is_ending`: then the end is to be read too.
-    fn read(&mut self, now: Time, key: ConnectionKey, is_ending: bool) {
-        self.current = Some(key);
-        let mut buffer = mem::take(&mut self.read_buffer);
-        let is_drained = self.read_some(now, key, is_ending, &mut buffer);
-        self.read_buffer = buffer;
-        if !is_drained
-            && let Some(socket) = self.socket(key)
-            && !mem::replace(&mut socket.reads_again, true)
-        {
-            self.read_again.push(key);
-        }
-    }
-
-    /// Returns false if there may be more to read now.
-    fn read_some(
-        &mut self,
-        now: Time,
-        key: ConnectionKey,
-        is_ending: bool,
-        buffer: &mut [u8],
-    ) -> bool {
-        for _ in 0..READS_PER_TURN {
-            let Some(socket) = self.socket(key) else {
-                return true;
-            };
-            let Some(io) = &mut socket.io else {
-                return true;
-            };
-            if socket.is_paused {
-                return true;
-            }
-            match io.read(buffer) {
-                Ok(0) => {
-                    self.gone(now, key, SocketEnd::Lost);
-                    return true;
-                }
-                Ok(len) => {
-                    let is_short = len < buffer.len() && io.drains_by_short_read() && !is_ending;
-                    self.metrics.count_received(len);
-                    self.shard.heard(key, now);
-                    self.received(now, key, &mut buffer[..len]);
-                    if is_short {
-                        return true;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.gone(now, key, SocketEnd::Lost);
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    /// Takes bytes of a client, together with those that were left.
-    fn received(&mut self, now: Time, key: ConnectionKey, bytes: &mut [u8]) {
-        let Some(socket) = self.socket(key) else {
-            return;
-        };
-        if socket.is_deaf || bytes.is_empty() {
-            return;
-        }
-        if socket.input.is_empty() {
-            let consumed = self.decode(now, key, bytes);
-            if consumed < bytes.len()
-                && let Some(socket) = self.socket(key)
-            {
-                socket.input.extend_from_slice(&bytes[consumed..]);
-            }
-            return;
-        }
-        socket.input.extend_from_slice(bytes);
-        if socket.input.len() >= socket.needed {
-            self.decode_input(now, key);
-        }
-    }
-
-    /// Decodes what a socket has kept.
-    fn decode_input(&mut self, now: Time, key: ConnectionKey) {
-        let Some(socket) = self.socket(key) else {
-            return;
-        };
-        let mut input = mem::take(&mut socket.input);
-        let consumed = self.decode(now, key, &mut input);
-        if consumed < input.len()
-            && let Some(socket) = self.socket(key)
-        {
-            input.drain(..consumed);
-            socket.input = input;
-        }
-    }
-
-    /// Decodes and handles whole frames. Returns the bytes that are done with.
-    fn decode(&mut self, now: Time, key: ConnectionKey, bytes: &mut [u8]) -> usize {
-        let message_max = self.limits.message_max;
-        let Some(socket) = self.socket(key) else {
-            return bytes.len();
-        };
-        let mut decoder = mem::take(&mut socket.decoder);
-        let mut needed = 0;
-        let mut done = 0;
-        while done < bytes.len() {
-            match decoder.decode(&mut bytes[done..], message_max) {
-                Ok(Progress::Event { event, consumed }) => {
-                    done += consumed;
-                    self.event(now, key, event);
-                    match self.socket(key) {
-                        Some(socket) if socket.is_deaf => return bytes.len(),
-                        Some(socket) if socket.is_paused => break,
-                        Some(_) => {}
-                        None => return bytes.len(),
-                    }
-                }
-                Ok(Progress::Fragment { consumed }) => done += consumed,
-                Ok(Progress::Incomplete { needed: wanted }) => {
-                    needed = wanted;
-                    break;
-                }
-                Err(error) => {
-                    self.deafen(now, key, error);
-                    return bytes.len();
-                }
-            }
-        }
-        if let Some(socket) = self.socket(key) {
-            socket.decoder = decoder;
-            socket.needed = needed;
-        }
-        done
-    }
-
-    fn event(&mut self, now: Time, key: ConnectionKey, event: Event<'_>) {
-        match event {
-            Event::Message { kind, payload } => {
-                let kind = match kind {
-                    MessageKind::Text => WireKind::Text,
-                    MessageKind::Binary => WireKind::Binary,
-                };
-                self.handle(now, Input::Message { key, kind, payload });
-            }
-            Event::Ping(payload) => {
-                let pong = Frame::new(FrameKind::Pong, Bytes::copy_from_slice(payload));
-                let frame = self.turn.outputs.add_frame(pong, None);
-                self.send(now, key.slot, frame);
-                self.apply(now);
-            }
-            Event::Pong(_) => {}
-            Event::Close { code, reason } => {
-                if let Some(socket) = self.socket(key) {
-                    socket.peer_closed = true;
-                    // What a peer sends behind its close frame means nothing.
-                    socket.is_deaf = true;
-                }
-                self.mark_dirty(key);
-                self.handle(now, Input::PeerClosed { key, code, reason });
-            }
-        }
-    }
-
-    /// Stops listening to a client whose frames cannot be understood any more.
-    fn deafen(&mut self, now: Time, key: ConnectionKey, error: DecodeError) {
-        if let Some(socket) = self.socket(key) {
-            socket.is_deaf = true;
-            socket.input = Vec::new();
-        }
-        let fault = match error {
-            DecodeError::TooLarge => Fault::MessageTooLarge,
-            DecodeError::InvalidUtf8 => Fault::InvalidUtf8,
-            DecodeError::ReservedBits
-            | DecodeError::UnknownOpcode
-            | DecodeError::Unmasked
-            | DecodeError::InvalidControl
-            | DecodeError::UnexpectedContinuation
-            | DecodeError::ExpectedContinuation
-            | DecodeError::InvalidClose => Fault::InvalidFrame,
-        };
-        self.mark_dirty(key);
-        self.handle(now, Input::Fault { key, fault });
-    }
-
     /// Gives an input to the engine and does what it says.
     fn handle(&mut self, now: Time, input: Input<'_>) {
         self.shard.handle(now, input, &mut self.turn.outputs);
@@ -568,79 +385,6 @@ impl ShardLoop {
         }
     }
 
-    /// Queues a frame on a socket. If its queue is full even after a write, the engine is told.
-    fn send(&mut self, now: Time, slot: u32, frame: FrameId) {
-        self.turn.lay_out();
-        let frame_len = self.turn.frame_len(frame);
-        let limits = self.limits.queue;
-        let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
-            return;
-        };
-        if socket.closing != Closing::No || socket.is_overflowed {
-            return;
-        }
-        if !socket.queue.has_room(frame_len, limits) {
-            let key = socket.key;
-            self.write(now, key);
-            let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
-                return;
-            };
-            if !socket.queue.has_room(frame_len, limits) {
-                let before = socket.queue.backlog_bytes();
-                socket.queue.drop_expired(now);
-                let after = socket.queue.backlog_bytes();
-                self.metrics.change_queued(before, after);
-            }
-            if !socket.queue.has_room(frame_len, limits) {
-                socket.is_overflowed = true;
-                let fault = Fault::OutboundQueueFull;
-                self.shard
-                    .handle(now, Input::Fault { key, fault }, &mut self.turn.outputs);
-                return;
-            }
-        }
-        self.push(slot, frame, frame_len);
-    }
-
-    fn push(&mut self, slot: u32, frame: FrameId, frame_len: usize) {
-        let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
-            return;
-        };
-        socket.push(&mut self.turn, frame, frame_len);
-        if !mem::replace(&mut socket.is_dirty, true) {
-            self.dirty.push(slot);
-        }
-    }
-
-    fn ping(&mut self, now: Time, slot: u32) {
-        let is_drained = matches!(
-            self.sockets.get(slot as usize),
-            Some(Some(socket)) if socket.is_drained()
-        );
-        // A client that has not read what is there cannot answer a ping either.
-        if is_drained {
-            let frame = self.turn.outputs.add_frame(self.ping.clone(), None);
-            self.send(now, slot, frame);
-        }
-    }
-
-    fn close(&mut self, slot: u32, close: &Close) {
-        let payload = match close.code {
-            Some(code) => ClosePayload::new(code, &close.reason),
-            None => ClosePayload::empty(),
-        };
-        let payload = Bytes::copy_from_slice(payload.as_bytes());
-        let frame = Frame::new(FrameKind::Close, payload);
-        let frame = self.turn.outputs.add_frame(frame, None);
-        self.turn.lay_out();
-        let frame_len = self.turn.frame_len(frame);
-        // A close frame is queued whatever is waiting before it; it is the last one.
-        self.push(slot, frame, frame_len);
-        if let Some(Some(socket)) = self.sockets.get_mut(slot as usize) {
-            socket.closing = Closing::Queued;
-        }
-    }
-
     fn forward(&mut self, from: u32, command: Arc<Command>) {
         if self.node.forward(self.number, &command).is_ok() {
             return;
@@ -667,56 +411,6 @@ impl ShardLoop {
                     shard.read(now, key, true);
                 });
             }
-        }
-    }
-
-    fn mark_dirty(&mut self, key: ConnectionKey) {
-        if let Some(socket) = self.socket(key)
-            && !mem::replace(&mut socket.is_dirty, true)
-        {
-            self.dirty.push(key.slot);
-        }
-    }
-
-    fn write_if_long(&mut self, now: Time) {
-        if self.turn.len() > TURN_BYTES {
-            self.write_dirty(now);
-        }
-    }
-
-    /// Writes every socket that has something waiting, once, and ends the turn's frames.
-    fn write_dirty(&mut self, now: Time) {
-        while !self.dirty.is_empty() {
-            let mut dirty = mem::take(&mut self.dirty);
-            for slot in dirty.drain(..) {
-                if let Some(Some(socket)) = self.sockets.get_mut(slot as usize) {
-                    socket.is_dirty = false;
-                    let key = socket.key;
-                    self.write(now, key);
-                }
-            }
-            // Writing may have ended connections, but nothing that follows from that goes to a dirty socket any more.
-            if self.dirty.is_empty() {
-                self.dirty = dirty;
-                break;
-            }
-        }
-        self.turn.clear();
-    }
-
-    fn write(&mut self, now: Time, key: ConnectionKey) {
-        let Some(Some(socket)) = self.sockets.get_mut(key.slot as usize) else {
-            return;
-        };
-        let before = socket.queue.backlog_bytes();
-        let (written, bytes) = socket.write(&self.turn, now);
-        let after = socket.queue.backlog_bytes();
-        self.metrics.count_sent(bytes);
-        self.metrics.change_queued(before, after);
-        match written {
-            Written::Ok => {}
-            Written::Finished => self.gone(now, key, SocketEnd::Dropped),
-            Written::Broken => self.gone(now, key, SocketEnd::Lost),
         }
     }
 

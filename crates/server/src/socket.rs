@@ -2,6 +2,8 @@
 
 mod io;
 mod output;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub(crate) use io::Io;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubwire_engine::{ConnectionKey, HubSettings, Open, RawMode, Reply};
+use hubwire_protocol::http::{Query, decode_segment};
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
 use hyper::body::Incoming;
@@ -17,7 +18,6 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
-use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -92,7 +92,7 @@ async fn handshake(
     request: &mut Request<Incoming>,
     peer: &Peer,
 ) -> Result<Response, Refusal> {
-    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let query = Query::parse_any_case(request.uri().query().unwrap_or_default());
     let (hub, is_legacy) = hub_of(request.uri().path(), &query)?;
     let accept = check_upgrade(request)?;
     let hub = hub.ok_or_else(|| {
@@ -170,7 +170,7 @@ fn hub_of(path: &str, query: &Query) -> Result<(Option<String>, bool), Refusal> 
     match segments.as_slice() {
         ["client"] => Ok((query.first("hub").map(str::to_owned), true)),
         ["client", "hubs", hub] => {
-            let hub = percent_decode_str(hub).decode_utf8_lossy();
+            let hub = decode_segment(hub, false);
             Ok((Some(hub.into_owned()), false))
         }
         _ => Err(refuse(
@@ -268,7 +268,7 @@ fn admit(
     };
     let claims = app
         .auth
-        .check_client(token, &origin.host, hub, is_legacy)
+        .check_client(token, origin, hub, is_legacy)
         .map_err(|error| {
             tracing::debug!(%hub, %error, "client refused");
             unauthorized()
@@ -422,34 +422,5 @@ fn take_apart(upgraded: Upgraded) -> std::io::Result<(Io, Bytes)> {
             Ok((Io::tls(tcp.into_std()?, session), parts.read_buf))
         }
         Err(_) => Err(std::io::Error::other("the stream is neither TCP nor TLS")),
-    }
-}
-
-/// Query parameters; names in lower case, since their letter case does not matter.
-struct Query {
-    pairs: Vec<(String, String)>,
-}
-
-impl Query {
-    fn parse(query: &str) -> Self {
-        let pairs = form_urlencoded::parse(query.as_bytes())
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
-            .collect();
-        Self { pairs }
-    }
-
-    fn first(&self, name: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn last(&self, name: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
     }
 }

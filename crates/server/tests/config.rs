@@ -370,15 +370,16 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
         "hubwire.toml:1:2: unknown key `limit`, did you mean `limits`?",
     );
     check_error(
-        "[rest]\ncors = { allowed_origins = [] }\n",
-        "hubwire.toml:2:1: unknown key `rest.cors`, the keys here are `keep_encoded_slash`, \
-         `require_content_length`, `body_max`",
+        "[rest]\nfilters = true\n",
+        "hubwire.toml:2:1: unknown key `rest.filters`, the keys here are `keep_encoded_slash`, \
+         `require_content_length`, `body_max`, `cors`",
     );
     check_error(
         "[hubs.chat]\ngroup_state = true\n",
         "hubwire.toml:2:1: unknown key `hubs.chat.group_state`, the keys here are \
          `anonymous_connect_policy`, `web_socket_keep_alive_interval`, `allowed_origins`, \
-         `drop_connection_on_event_failure`",
+         `drop_connection_on_event_failure`, `connections_max`, `rest_requests_per_second`, \
+         `messages_per_second`",
     );
     check_error(
         "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nrole = [\"rest\"]\n",
@@ -766,8 +767,8 @@ fn hub_names_follow_the_official_pattern() {
 fn origins_are_written_as_browsers_send_them() {
     check_error(
         "[hubs.chat]\nallowed_origins = [\"*\"]\n",
-        "hubwire.toml:2:20: hubs.chat.allowed_origins[0] is \"*\", leave the list empty to allow \
-         every origin",
+        "hubwire.toml:2:20: hubs.chat.allowed_origins[0] is \"*\", name each origin; for a \
+         hub, an empty list allows every one",
     );
     for wrong in [
         "app.example.com",
@@ -1056,6 +1057,17 @@ fn load_from(
         environment: pairs(environment),
         overrides,
     })
+}
+
+#[test]
+fn disabled_local_authentication_needs_an_internal_key() {
+    let error = load_from(
+        "[auth]\ndisable_local_auth = true\n",
+        &[],
+        Overrides::default(),
+    );
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("keys.internal is not set"), "{text}");
 }
 
 fn check_error(file: &str, expected: &str) {

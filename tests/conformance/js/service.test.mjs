@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
-import { WebPubSubServiceClient } from "@azure/web-pubsub";
+import { odata, WebPubSubServiceClient } from "@azure/web-pubsub";
 import { WebSocket } from "ws";
 
 import { JsonClient, SimpleClient } from "./clients.mjs";
@@ -208,6 +208,143 @@ test("all connections of the hub are closed", async () => {
   assert.equal((await neighbour.receive()).data, "still here");
 });
 
+test("a filter chooses among those addressed", async () => {
+  const user = "O'Brien";
+  const receiver = await connectJson({ userId: user, groups: ["room"] });
+  const others = [
+    await connectJson({ userId: "alice", groups: ["room"] }),
+    await connectJson({ groups: ["room"] }),
+    await connectSimple({ userId: user }),
+  ];
+  const filter = odata`userId ne ${null} and userId eq ${user} and length(userId) gt ${6} and ${"room"} in groups`;
+  await sdk.sendToAll("all", { filter, contentType: "text/plain" });
+  await sdk.group("room").sendToAll("group", { filter, contentType: "text/plain" });
+  await sdk.sendToUser(user, "user", { filter, contentType: "text/plain" });
+  assert.deepEqual(await receiver.receive(), fromServer("text", "all"));
+  assert.deepEqual(await receiver.receive(), fromGroup("room", "text", "group"));
+  assert.deepEqual(await receiver.receive(), fromServer("text", "user"));
+  await expectNothingMore(receiver, ...others);
+});
+
+test("a filter may ask for those without a user", async () => {
+  const [anonymous, alice] = [await connectJson(), await connectJson({ userId: "alice" })];
+  await sdk.sendToAll("hi", { filter: odata`userId eq ${undefined}`, contentType: "text/plain" });
+  assert.deepEqual(await anonymous.receive(), fromServer("text", "hi"));
+  await expectNothingMore(anonymous, alice);
+});
+
+test("a filter and excluded hold both", async () => {
+  const [excluded, receiver] = [await connectJson({ userId: "alice" }), await connectJson({ userId: "alice" })];
+  const other = await connectJson({ userId: "bob" });
+  const filter = odata`userId eq ${"alice"}`;
+  await sdk.sendToAll("hi", { filter, excludedConnections: [excluded.connectionId], contentType: "text/plain" });
+  assert.deepEqual(await receiver.receive(), fromServer("text", "hi"));
+  await expectNothingMore(excluded, receiver, other);
+});
+
+test("a bad filter is an error that says why", async () => {
+  const client = await connectJson({ userId: "alice", groups: ["room"] });
+  const filter = "userId lt 1";
+  const calls = [
+    () => sdk.sendToAll(HELLO, { filter }),
+    () => sdk.group("room").sendToAll(HELLO, { filter }),
+    () => sdk.sendToUser("alice", HELLO, { filter }),
+    () => sdk.addConnectionsToGroups(["hall"], filter),
+    () => sdk.removeConnectionsFromGroups(["room"], filter),
+  ];
+  for (const call of calls) {
+    await assert.rejects(call(), {
+      statusCode: 400,
+      code: "Error.BadRequest",
+      message: "Invalid syntax for 'userId lt 1': Type 'string', expect 'int'. (Parameter 'filter')",
+    });
+  }
+  assert.deepEqual([await sdk.groupExists("hall"), await sdk.groupExists("room")], [false, true]);
+  await expectNothingMore(client);
+});
+
+test("a message with a time to live arrives", async () => {
+  const client = await connectJson({ userId: "alice", groups: ["room"] });
+  const options = { messageTtlSeconds: 60, contentType: "text/plain" };
+  await sdk.sendToAll("all", options);
+  await sdk.group("room").sendToAll("group", options);
+  await sdk.sendToUser("alice", "user", options);
+  await sdk.sendToConnection(client.connectionId, "connection", options);
+  for (const text of ["all", "group", "user", "connection"]) {
+    assert.equal((await client.receive()).data, text);
+  }
+});
+
+test("connections that match a filter are added to groups and removed", async () => {
+  const clients = [await connectJson({ userId: "alice" }), await connectJson({ userId: "alice" })];
+  const bob = await connectJson({ userId: "bob" });
+  const filter = odata`userId eq ${"alice"}`;
+  await sdk.addConnectionsToGroups(["room", "a/b c"], filter);
+  assert.deepEqual(await membersOf("room"), members(...clients));
+  assert.deepEqual(await membersOf("a/b c"), members(...clients));
+  await sdk.removeConnectionsFromGroups(["room", "absent"], odata`connectionId eq ${clients[0].connectionId}`);
+  assert.deepEqual(await membersOf("room"), members(clients[1]));
+  assert.deepEqual(await membersOf("a/b c"), members(...clients));
+  await expectNothingMore(...clients, bob);
+});
+
+test("without a filter all connections of the hub are added to groups and removed", async () => {
+  const clients = [await connectJson({ userId: "alice" }), await connectJson(), await connectJson()];
+  await sdk.addConnectionsToGroups(["room", "hall"], "");
+  assert.deepEqual(await membersOf("room"), members(...clients));
+  await sdk.removeConnectionsFromGroups(["room"]);
+  assert.deepEqual(await membersOf("room"), []);
+  assert.deepEqual(await membersOf("hall"), members(...clients));
+});
+
+test("the members of a group are listed in pages", async () => {
+  const clients = [];
+  for (let number = 0; number < 5; number++) {
+    clients.push(await connectJson({ userId: `user ${number}`, groups: ["a/b & c"] }));
+  }
+  const wanted = members(...clients);
+  const group = sdk.group("a/b & c");
+  const table = [
+    [{}, [5]],
+    [{ maxPageSize: 2 }, [2, 2, 1]],
+    [{ maxPageSize: 5 }, [5]],
+    [{ top: 3 }, [3]],
+    [{ maxPageSize: 2, top: 3 }, [2, 1]],
+    [{ maxPageSize: 2, top: 4 }, [2, 2]],
+  ];
+  for (const [options, sizes] of table) {
+    const pages = [];
+    for await (const page of (await group.listConnections(options)).byPage()) {
+      pages.push(page);
+    }
+    assert.deepEqual([options, pages.map((page) => page.length)], [options, sizes]);
+    assert.deepEqual(pages.flat(), wanted.slice(0, options.top));
+  }
+  assert.deepEqual(await membersOf("a/b & c"), wanted);
+});
+
+test("a list goes on where its link or its continuation token says", async () => {
+  const clients = [await connectJson({ groups: ["room"] }), await connectJson({ groups: ["room"] })];
+  const [first, second] = members(...clients);
+  let nextLink;
+  const onResponse = (response, body) => (nextLink = body.nextLink);
+  const list = (options) => sdk.group("room").listConnections(options);
+  const page = await (await list({ maxPageSize: 1, onResponse })).byPage().next();
+  assert.deepEqual([...page.value], [first]);
+
+  const fromLink = await (await list()).byPage({ continuationToken: nextLink }).next();
+  assert.deepEqual([...fromLink.value], [second]);
+  const continuationToken = new URL(nextLink).searchParams.get("continuationToken");
+  const fromToken = await (await list({ continuationToken, onResponse })).byPage().next();
+  assert.deepEqual([...fromToken.value], [second]);
+  assert.equal(nextLink, null);
+
+  await assert.rejects((await list({ continuationToken: "nonsense" })).next(), {
+    statusCode: 400,
+    message: "Invalid continuationToken.",
+  });
+});
+
 test("a wrong key is refused by both sides of the service", async () => {
   const wrong = service.connectionString.replace(/AccessKey=[^;]+/, `AccessKey=${"x".repeat(44)}`);
   const client = new WebPubSubServiceClient(wrong, hub, OPTIONS);
@@ -232,6 +369,22 @@ async function connectSimple(token) {
 
 async function connectJson(token) {
   return track(await JsonClient.connect((await sdk.getClientAccessToken(token)).url));
+}
+
+/** The members of a group as the service lists them. */
+async function membersOf(name) {
+  const listed = [];
+  for await (const member of await sdk.group(name).listConnections()) {
+    listed.push(member);
+  }
+  return listed;
+}
+
+/** Clients in the form and the order in which the service lists them. */
+function members(...listed) {
+  return listed
+    .map(({ connectionId, userId }) => ({ connectionId, userId }))
+    .sort((one, other) => (one.connectionId < other.connectionId ? -1 : 1));
 }
 
 /** The HTTP status with which the service refuses a WebSocket. */

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from azure.core.rest import HttpRequest
 
 import sdk
 from certificate import write_certificates
@@ -143,11 +144,30 @@ class Api:
     def connect(self, url: str) -> SimpleClient:
         return self._connect(SimpleClient, self.service, url)
 
+    def connect_json(self, url: str) -> JsonClient:
+        return self._connect(JsonClient, self.service, url)
+
     def simple(self, **token: Any) -> SimpleClient:
         return self._connect(SimpleClient, self.service, self._url(token))
 
     def json(self, **token: Any) -> JsonClient:
         return self._connect(JsonClient, self.service, self._url(token))
+
+    def request(self, method: str, target: str, **content: Any) -> Any:
+        """A request that the SDK signs and sends as it is."""
+        return self.client.send_request(HttpRequest(method, target, **content))
+
+    def listed(self, group: str, client: Any = None, **options: Any) -> list[tuple[str, str | None]]:
+        """Connection id and user of each member of a group, in the order of the list."""
+        client = client or self.client
+        members = client.list_connections(group=group, **options)
+        return [_member(member) for member in sdk.iterate(client, members)]
+
+    def pages(self, group: str, **options: Any) -> Iterator[list[tuple[str, str | None]]]:
+        """Like `listed`, page by page, each asked for when it is wanted."""
+        pages = self.client.list_connections(group=group, **options).by_page()
+        for page in sdk.iterate(self.client, pages):
+            yield [_member(member) for member in sdk.iterate(self.client, page)]
 
     def _url(self, token: dict[str, Any]) -> str:
         return self.client.get_client_access_token(**token)["url"]
@@ -162,6 +182,10 @@ class Api:
             if isinstance(client, JsonClient):
                 received = received.get("data", received)
             assert received == fence
+
+
+def _member(member: Any) -> tuple[str, str | None]:
+    return member.connection_id, member.user_id
 
 
 @pytest.fixture(params=["blocking-http", "awaiting-http", "blocking-https", "awaiting-https"])

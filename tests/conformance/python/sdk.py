@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
@@ -42,9 +43,25 @@ class Awaited:
 
         return call
 
+    def iterate(self, items: Any) -> Iterator[Any]:
+        """The items of an asynchronous iterator, each awaited when it is wanted."""
+        iterator = aiter(items)
+        end = object()
+        while (item := self._loop.run_until_complete(_next(iterator, end))) is not end:
+            yield item
+
     def close(self) -> None:
         self._loop.run_until_complete(self._client.close())
         self._loop.close()
+
+
+def iterate(client: Any, items: Any) -> Iterator[Any]:
+    """The items of what a client returned as a list or as a page of one."""
+    return client.iterate(items) if isinstance(client, Awaited) else iter(items)
+
+
+async def _next(iterator: AsyncIterator[Any], end: Any) -> Any:
+    return await anext(iterator, end)
 
 
 def _options(service: Service) -> dict[str, Any]:

@@ -134,6 +134,17 @@ def test_a_message_above_the_limit_is_refused(api):
     api.expect_nothing_more(simple)
 
 
+@pytest.mark.parametrize("size", [1, 100_000, 1_000_000])
+def test_a_refused_message_leaves_the_connection_as_it_is(api, size):
+    client = api.json()
+    for number in range(10):
+        with pytest.raises(HttpResponseError) as refused:
+            api.client.send_to_all("x" * size, filter="no filter", content_type="text/plain")
+        assert refused.value.status_code == 400
+        api.client.send_to_all(f"message {number}", content_type="text/plain")
+        assert client.receive() == from_server("text", f"message {number}")
+
+
 def test_messages_keep_their_order(api):
     simple, json = api.simple(), api.json()
     texts = [f"message {number}" for number in range(20)]

@@ -10,13 +10,27 @@ use crate::counts::Counts;
 use crate::workspace::{follow, show};
 
 pub(super) fn run(setup: &Setup, counts: &mut Counts) -> Result<bool> {
-    let sources = setup.sources.join("python");
-    let python = install(&sources, &setup.installed.join("venv"))?;
+    run_pytest(setup, "python", "venv", counts)
+}
+
+/// Runs the tests of a folder with what its `requirements.txt` lists in the virtual `environment` of that name.
+pub(super) fn run_pytest(
+    setup: &Setup,
+    folder: &str,
+    environment: &str,
+    counts: &mut Counts,
+) -> Result<bool> {
+    let sources = setup.sources.join(folder);
+    let python = install(&sources, &setup.installed.join(environment))?;
     let mut command = Command::new(python);
     command
         .args(["-m", "pytest", "-q"])
         .current_dir(&sources)
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(
+            "HYPOTHESIS_STORAGE_DIRECTORY",
+            setup.installed.join("hypothesis"),
+        );
     follow(prepare(&mut command, setup), |line| {
         counts.observe_pytest(line)
     })

@@ -1,5 +1,6 @@
 //! Text to expression. Source: rest-api 5.2.
 
+use super::print::Operand;
 use super::{
     DEPTH_MAX, Expression, FilterError, Function, Identifier, OPERATORS_MAX, Operator, Set,
 };
@@ -154,7 +155,11 @@ impl Parser<'_> {
                     self.tokens = &self.tokens[1..];
                     self.count_operator()?;
                     let right = self.unary()?;
-                    left = Expression::Unknown(format!("{left} {word} {right}"));
+                    left = Expression::Unknown(format!(
+                        "{} {word} {}",
+                        Operand(&left),
+                        Operand(&right)
+                    ));
                 }
                 None => return Err(format!("Unexpected '{word}'.")),
             }
@@ -194,6 +199,21 @@ impl Parser<'_> {
                     }
                 }
                 None => return Err(self.unexpected()),
+            }
+        }
+    }
+
+    /// Parses arguments up to the closing parenthesis; none is blank.
+    fn arguments(&mut self) -> Result<Vec<Expression>, String> {
+        let mut arguments = Vec::new();
+        if self.take(&Token::Close) {
+            return Ok(arguments);
+        }
+        loop {
+            arguments.push(self.or()?);
+            if !self.take(&Token::Comma) {
+                self.expect(&Token::Close)?;
+                return Ok(arguments);
             }
         }
     }
@@ -240,7 +260,7 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: &str) -> Parsed {
-        let arguments = self.list()?;
+        let arguments = self.arguments()?;
         let function = Function::ALL.iter().find(|(known, _)| *known == name);
         Ok(match function {
             Some(&(_, function)) if function.takes(arguments.len()) => {
@@ -274,13 +294,20 @@ impl Parser<'_> {
         }
     }
 
-    fn expect(&mut self, wanted: &Token) -> Result<(), String> {
+    fn take(&mut self, wanted: &Token) -> bool {
         match self.tokens.split_first() {
             Some((token, rest)) if token == wanted => {
                 self.tokens = rest;
-                Ok(())
+                true
             }
-            Some(_) | None => Err(self.unexpected()),
+            Some(_) | None => false,
+        }
+    }
+
+    fn expect(&mut self, wanted: &Token) -> Result<(), String> {
+        match self.take(wanted) {
+            true => Ok(()),
+            false => Err(self.unexpected()),
         }
     }
 

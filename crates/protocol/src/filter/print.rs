@@ -38,7 +38,7 @@ impl fmt::Display for Set {
 }
 
 /// An operand of another operator, in parentheses if it has an operator itself.
-struct Operand<'a>(&'a Expression);
+pub(super) struct Operand<'a>(pub(super) &'a Expression);
 
 impl fmt::Display for Operand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

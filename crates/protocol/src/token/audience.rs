@@ -37,11 +37,12 @@ pub fn rest_audience_matches<'a>(
 
 /// Tells whether a client token's audience is the client endpoint of `hub`. Source: client-protocols 1.3, rest-api 3.4.
 ///
-/// `is_legacy` is for the endpoint that has the hub in its query (`/client?hub=...`), where an audience may leave the hub out.
+/// `prefix` is what a trusted proxy has cut off the path, empty without one. `is_legacy` is for the endpoint that has the hub in its query (`/client?hub=...`), where an audience may leave the hub out.
 /// The scheme never matters.
 pub fn client_audience_matches<'a>(
     audience: &str,
     hosts: impl IntoIterator<Item = &'a str>,
+    prefix: &str,
     hub: &str,
     is_legacy: bool,
 ) -> bool {
@@ -52,12 +53,17 @@ pub fn client_audience_matches<'a>(
         return false;
     }
     let path = segments(path, 1);
+    let prefix = segments(prefix, 1);
     let is = |wanted: &[&str]| {
-        wanted.len() == path.len()
-            && wanted
-                .iter()
-                .zip(&path)
-                .all(|(wanted, path)| wanted.as_bytes().eq_ignore_ascii_case(path))
+        let wanted = wanted.iter().map(|segment| segment.as_bytes());
+        let wanted = prefix
+            .iter()
+            .map(Vec::as_slice)
+            .filter(|segment| !segment.is_empty())
+            .chain(wanted);
+        let path = path.iter().map(Vec::as_slice);
+        path.map(<[u8]>::to_ascii_lowercase)
+            .eq(wanted.map(<[u8]>::to_ascii_lowercase))
     };
     let query_hub = || {
         let (_, query) = audience.split_once('?')?;

@@ -18,6 +18,10 @@ pub struct AuthConfig {
     ///
     /// Default: false, since everybody knows that key. Meant for throw-away containers.
     pub allow_development_key: bool,
+    /// Refuses every token that an access key has signed, of callers and of clients; tokens that the service has issued stay good.
+    ///
+    /// Default: false. It needs `keys.internal`.
+    pub disable_local_auth: bool,
     /// Tolerates clocks that differ by this much when a token's times are checked.
     ///
     /// Default: 5 min; range: 0 s to 1 h. Lower it where clocks are kept in step and expiry must be sharp.
@@ -30,6 +34,7 @@ impl Default for AuthConfig {
             audience_host: AudienceHost::Request,
             generate_token_with_access_key: true,
             allow_development_key: false,
+            disable_local_auth: false,
             clock_skew: Duration::from_secs(300),
         }
     }

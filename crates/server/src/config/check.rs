@@ -77,6 +77,12 @@ pub(super) fn check(
     }
     root.finish()?;
     refuse_known_key_beyond_loopback(&config, &bound)?;
+    if config.auth.disable_local_auth && config.keys.internal.is_none() {
+        return Err(Place::Default.refuse(
+            "keys.internal is not set, and with auth.disable_local_auth it must be, since the tokens that the service \
+             issues must not be signed by a key that is refused; see `hubwire keygen`",
+        ));
+    }
     Ok(config)
 }
 
@@ -187,6 +193,11 @@ fn read_auth(mut section: Section, config: &mut Config) -> Result<(), ConfigErro
         &mut auth.allow_development_key,
         |field| field.truth(),
     )?;
+    section.read(
+        "disable_local_auth",
+        &mut auth.disable_local_auth,
+        |field| field.truth(),
+    )?;
     section.read("clock_skew", &mut auth.clock_skew, |field| {
         field.duration(Duration::ZERO..=HOUR)
     })?;
@@ -208,6 +219,12 @@ fn read_rest(mut section: Section, config: &mut Config) -> Result<(), ConfigErro
     section.read("body_max", &mut rest.body_max, |field| {
         field.size(KIB..=GIB)
     })?;
+    if let Some(cors) = section.take("cors") {
+        let mut cors = cors.section()?;
+        let origins = &mut rest.cors_allowed_origins;
+        cors.read("allowed_origins", origins, read_origins)?;
+        cors.finish()?;
+    }
     section.finish()
 }
 
@@ -282,7 +299,7 @@ fn read_origins(field: Field) -> Result<Vec<String>, ConfigError> {
                 && !host.contains(char::is_whitespace)
         });
         if origin == "*" {
-            return Err(item.refuse("leave the list empty to allow every origin"));
+            return Err(item.refuse("name each origin; for a hub, an empty list allows every one"));
         }
         // `null` is what browsers send for pages without an origin.
         if !has_host && origin != "null" {

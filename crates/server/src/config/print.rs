@@ -51,6 +51,7 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         "allow_development_key = {}",
         auth.allow_development_key
     )?;
+    writeln!(out, "disable_local_auth = {}", auth.disable_local_auth)?;
     writeln!(out, "clock_skew = \"{}\"", format_duration(auth.clock_skew))?;
     writeln!(out, "\n[rest]")?;
     writeln!(
@@ -64,6 +65,12 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         config.rest.require_content_length
     )?;
     writeln!(out, "body_max = \"{}\"", format_size(config.rest.body_max))?;
+    let origins = config.rest.cors_allowed_origins.iter().cloned();
+    writeln!(
+        out,
+        "cors = {{ allowed_origins = {} }}",
+        quoted_list(origins)
+    )?;
     write_hub(out, DEFAULT_HUB, config.hubs.default_hub())?;
     for (name, hub) in config.hubs.iter() {
         write_hub(out, name, hub)?;

@@ -16,6 +16,10 @@ pub struct RestConfig {
     ///
     /// Bytes; default: 1 MiB; range: 1 KiB to 1 GiB. Raise it for larger payloads.
     pub body_max: usize,
+    /// Lists the origins whose pages may call REST; they get CORS headers and answers to preflight requests.
+    ///
+    /// Default: none, since REST is for servers and a page that can call it holds a key.
+    pub cors_allowed_origins: Vec<String>,
 }
 
 impl Default for RestConfig {
@@ -24,6 +28,7 @@ impl Default for RestConfig {
             keep_encoded_slash: false,
             require_content_length: false,
             body_max: 1 << 20,
+            cors_allowed_origins: Vec::new(),
         }
     }
 }

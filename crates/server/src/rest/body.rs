@@ -1,12 +1,12 @@
 //! The body of a send: length, content type, charset, metadata. Source: rest-api 2.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use encoding_rs::{Encoding, UTF_8};
 use http_body_util::BodyExt;
+use hubwire_protocol::http::ContentType;
 use hubwire_protocol::message::Content;
 use hubwire_protocol::metadata::Metadata;
 use hubwire_protocol::payload::{DataType, Payload, is_json};
@@ -21,21 +21,40 @@ use super::error::RestError;
 const METADATA_PREFIX: &str = "x-webpubsub-metadata-";
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a body that is refused for its length, so that its sender can see the answer. Bytes.
+/// What is read of a body that is of no use, so that its sender can see the answer. Bytes.
 const DISCARDED_MAX: usize = 16 * 1024 * 1024;
 
 impl Call<'_> {
     /// Reads the message of a send.
     pub(super) async fn content(&mut self) -> Result<Content, RestError> {
+        Ok(Content {
+            payload: self.payload(|_| true).await?,
+            metadata: metadata(&self.parts.headers)?,
+        })
+    }
+
+    /// Reads the body of an operation that takes nothing but JSON.
+    pub(super) async fn json(&mut self) -> Result<Bytes, RestError> {
+        let payload = self
+            .payload(|data_type| data_type == DataType::Json)
+            .await?;
+        Ok(payload.data)
+    }
+
+    async fn payload(&mut self, takes: fn(DataType) -> bool) -> Result<Payload, RestError> {
         let limit = self.app.config.rest.body_max;
-        let body = self.body.take().expect("the body is read once");
+        let size = self.body.as_ref().map(Body::size_hint).unwrap_or_default();
         let announced = self.parts.headers.get(CONTENT_LENGTH);
         let is_missing = announced.is_none() && self.app.config.rest.require_content_length;
-        if is_missing || body.size_hint().lower() > limit as u64 {
-            discard(body).await;
+        if is_missing || size.lower() > limit as u64 {
             return Err(RestError::bad_request("Invalid Content-Length header."));
         }
         let (data_type, encoding) = content_type(&self.parts.headers)?;
+        if !takes(data_type) {
+            let reason = "The Content-Type of this operation is application/json.";
+            return Err(RestError::new(ErrorCode::UnsupportedMediaType, reason));
+        }
+        let body = self.body.take().expect("the body is read once");
         let data = self.read(body, limit).await?;
         let data = transcode(data, encoding);
         if data_type == DataType::Json && !is_json(&data) {
@@ -43,10 +62,7 @@ impl Call<'_> {
                 "The request body is not a valid JSON.",
             ));
         }
-        Ok(Content {
-            payload: Payload { data_type, data },
-            metadata: metadata(&self.parts.headers)?,
-        })
+        Ok(Payload { data_type, data })
     }
 
     async fn read(&self, mut body: Incoming, limit: usize) -> Result<Bytes, RestError> {
@@ -105,7 +121,7 @@ impl Chunks {
     }
 }
 
-async fn discard(mut body: Incoming) {
+pub(super) async fn discard(mut body: Incoming) {
     let read = async {
         let mut len = 0;
         while len < DISCARDED_MAX
@@ -130,7 +146,10 @@ fn content_type(headers: &HeaderMap) -> Result<(DataType, Option<&'static Encodi
     if text.is_empty() {
         return Ok((DataType::Binary, None));
     }
-    let (media_type, charset) = parse_content_type(text)
+    let ContentType {
+        media_type,
+        charset,
+    } = ContentType::parse(text)
         .ok_or_else(|| unsupported(format!("The Content-Type '{text}' is not readable.")))?;
     let data_type = match media_type.to_ascii_lowercase().as_str() {
         "application/octet-stream" => return Ok((DataType::Binary, None)),
@@ -154,70 +173,6 @@ fn content_type(headers: &HeaderMap) -> Result<(DataType, Option<&'static Encodi
             "The charset '{charset}' is not supported."
         ))),
     }
-}
-
-/// Splits a Content-Type into media type and charset; `None` if it is malformed.
-fn parse_content_type(text: &str) -> Option<(&str, Option<Cow<'_, str>>)> {
-    let is_token = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
-    let (media_type, mut rest) = match text.split_once(';') {
-        Some((media_type, rest)) => (media_type.trim(), rest),
-        None => (text, ""),
-    };
-    let (kind, subkind) = media_type.split_once('/')?;
-    if !is_token(kind) || !is_token(subkind) {
-        return None;
-    }
-    let mut charset = None;
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', ';']);
-        if rest.is_empty() {
-            return Some((media_type, charset));
-        }
-        let (name, value) = rest.split_once('=')?;
-        if !is_token(name) {
-            return None;
-        }
-        let value = match value.strip_prefix('"') {
-            Some(quoted) => {
-                let (value, after) = take_quoted(quoted)?;
-                rest = after;
-                Cow::Owned(value)
-            }
-            None => {
-                let end = value.find([';', ' ', '\t']).unwrap_or(value.len());
-                rest = &value[end..];
-                if !is_token(&value[..end]) {
-                    return None;
-                }
-                Cow::Borrowed(&value[..end])
-            }
-        };
-        let after = rest.trim_start_matches([' ', '\t']);
-        if !after.is_empty() && !after.starts_with(';') {
-            return None;
-        }
-        if name.eq_ignore_ascii_case("charset") && charset.is_none() {
-            charset = Some(value);
-        }
-    }
-}
-
-fn take_quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((index, char)) = chars.next() {
-        match char {
-            '"' => return Some((value, &text[index + 1..])),
-            '\\' => value.push(chars.next()?.1),
-            _ => value.push(char),
-        }
-    }
-    None
 }
 
 fn transcode(data: Bytes, encoding: Option<&'static Encoding>) -> Bytes {
@@ -247,47 +202,4 @@ fn metadata(headers: &HeaderMap) -> Result<Metadata, RestError> {
             .map_err(|error| RestError::bad_request(error.to_string()))?;
     }
     Ok(metadata)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_types_are_split_into_media_type_and_charset() {
-        let good = [
-            ("text/plain", "text/plain", None),
-            ("Text/Plain; charset=utf-8", "Text/Plain", Some("utf-8")),
-            (
-                "text/plain;charset=\"iso-8859-1\" ; x=y",
-                "text/plain",
-                Some("iso-8859-1"),
-            ),
-            (
-                "application/json ; a=b;charset=utf-16",
-                "application/json",
-                Some("utf-16"),
-            ),
-            ("text/plain;", "text/plain", None),
-        ];
-        for (text, media_type, charset) in good {
-            let (found, found_charset) = parse_content_type(text).unwrap();
-            assert_eq!(
-                (found, found_charset.as_deref()),
-                (media_type, charset),
-                "{text}"
-            );
-        }
-        for text in [
-            "text",
-            "text/",
-            "/plain",
-            "text/plain; charset=\"",
-            "text/plain; charset",
-            "a b/c",
-            "text/plain; charset=a b",
-        ] {
-            assert_eq!(parse_content_type(text), None, "{text}");
-        }
-    }
 }

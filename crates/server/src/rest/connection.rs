@@ -39,7 +39,7 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn send(mut call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     match call.connection()? {
-        Some(id) => hub::send(call, hub, Target::Connection(id).into(), From::Server).await,
+        Some(id) => hub::send(call, hub, Target::Connection(id), From::Server).await,
         None => {
             // Nobody is there, but a bad request is one all the same.
             call.query.ttl_seconds()?;

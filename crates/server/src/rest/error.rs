@@ -1,4 +1,5 @@
 use http_body_util::Full;
+use hubwire_protocol::http::QueryError;
 use hubwire_protocol::names::NameError;
 use hubwire_protocol::rest::{ErrorBody, ErrorCode};
 use hyper::StatusCode;
@@ -104,6 +105,16 @@ impl RestError {
             headers.insert(name, value);
         }
         response
+    }
+}
+
+impl From<QueryError> for RestError {
+    fn from(error: QueryError) -> Self {
+        let refusal = Self::bad_request(error.to_string());
+        match error {
+            QueryError::Number { name, .. } => refusal.with_target(name),
+            QueryError::MessageTtl => refusal,
+        }
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 pub(super) async fn send(call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
     let group = call.group()?;
-    let to = call.selection(Target::Group(group.clone()))?;
+    let target = Target::Group(group.clone());
     let from = From::Group { group, user: None };
-    hub::send(call, hub, to, from).await
+    hub::send(call, hub, target, from).await
 }
 
 pub(super) async fn close_connections(call: &Call<'_>) -> Result<Response, RestError> {

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use hubwire_engine::{Action, Command, Message, Selection, Target};
 use hubwire_protocol::message::{DataMessage, From};
 use hubwire_protocol::names::{GroupName, Hub};
-use hubwire_protocol::payload::DataType;
-use hubwire_protocol::rest::ErrorCode;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,8 +15,7 @@ use crate::http::{Response, empty};
 
 pub(super) async fn send_to_all(call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let to = call.selection(Target::All)?;
-    send(call, hub, to, From::Server).await
+    send(call, hub, Target::All, From::Server).await
 }
 
 pub(super) async fn close_all_connections(call: &Call<'_>) -> Result<Response, RestError> {
@@ -58,14 +55,15 @@ pub(super) async fn list_groups(call: &Call<'_>) -> Result<Response, RestError> 
     call.groups(hub, Target::All).await
 }
 
-/// Hands a message to everybody selected and answers that it was accepted.
+/// Hands a message to a target, as far as the query leaves nobody out, and answers that it was accepted.
 pub(super) async fn send(
     mut call: Call<'_>,
     hub: Hub,
-    to: Selection,
+    target: Target,
     from: From,
 ) -> Result<Response, RestError> {
     let ttl_seconds = call.query.ttl_seconds()?;
+    let to = call.selection(target)?;
     let content = call.content().await?;
     let node = &call.app.node;
     node.quotas.take_message(&hub)?;
@@ -90,7 +88,7 @@ pub(super) async fn close(
     let reason = call.query.first("reason").map(str::to_owned);
     let connections = Selection {
         excluded: match can_exclude {
-            true => call.query.excluded(),
+            true => call.excluded(),
             false => Vec::new(),
         },
         ..target.into()
@@ -120,14 +118,9 @@ pub(super) async fn counted(call: &Call<'_>, hub: Hub, of: Target) -> Result<Res
 /// Reads a bulk change of groups. Property names match whatever their letter case.
 async fn bulk(call: &mut Call<'_>) -> Result<(Hub, Selection, Vec<GroupName>), RestError> {
     let hub = call.hub()?;
-    let content = call.content().await?;
-    if content.payload.data_type != DataType::Json {
-        let reason = "The Content-Type of this operation is application/json.";
-        return Err(RestError::new(ErrorCode::UnsupportedMediaType, reason));
-    }
+    let body = call.json().await?;
     let invalid = || RestError::bad_request("The request body is not a valid groups request.");
-    let body: Map<String, Value> =
-        serde_json::from_slice(&content.payload.data).map_err(|_| invalid())?;
+    let body: Map<String, Value> = serde_json::from_slice(&body).map_err(|_| invalid())?;
     let (mut groups, mut filter) = (None, None);
     for (name, value) in body {
         match name.to_ascii_lowercase().as_str() {

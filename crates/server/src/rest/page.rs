@@ -1,8 +1,5 @@
 //! Lists, a page at a time, with authenticated continuation tokens. Source: rest-api 1.6.
 
-use aws_lc_rs::{constant_time, hmac};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::Full;
 use hubwire_engine::{Action, ConnectionId, ListedConnection, ListedGroup, Reply, Target};
 use hubwire_protocol::names::{GroupName, Hub};
@@ -12,12 +9,11 @@ use hyper::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::Call;
+use super::continuation::{self, TOKEN_MAX};
 use super::error::RestError;
 use crate::http::{Response, empty, with_header};
 
 const PAGE_MAX: i32 = 200;
-const TOKEN_MAX: usize = 2048;
-const TAG_LEN: usize = 16;
 
 /// A page on the wire.
 #[derive(Serialize)]
@@ -172,8 +168,8 @@ impl Call<'_> {
             (Some(_), _) => return Err(invalid_token()),
         };
         Ok(Asked {
-            page_size: page_size.unwrap_or(PAGE_MAX as usize),
-            top,
+            page_size: page_size.unwrap_or(PAGE_MAX) as usize,
+            top: top.map(|top| top as usize),
             after,
         })
     }
@@ -203,38 +199,28 @@ impl Call<'_> {
         Some(link)
     }
 
-    /// Makes a token that only this service can have made, for this list only.
     fn seal_token(&self, last: &str) -> String {
-        let tag = self.token_tag(last);
-        let mut bytes = tag.as_ref()[..TAG_LEN].to_vec();
-        bytes.extend_from_slice(last.as_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
+        let hub = self.params.hub.to_ascii_lowercase();
+        continuation::seal(self.app.auth.continuation_key(), &self.list(&hub), last)
     }
 
     fn open_token(&self, token: &str) -> Result<String, RestError> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid_token())?;
-        let (tag, last) = bytes.split_at_checked(TAG_LEN).ok_or_else(invalid_token)?;
-        let last = str::from_utf8(last).map_err(|_| invalid_token())?;
-        let expected = self.token_tag(last);
-        constant_time::verify_slices_are_equal(tag, &expected.as_ref()[..TAG_LEN])
-            .map_err(|_| invalid_token())?;
-        Ok(last.to_owned())
+        let hub = self.params.hub.to_ascii_lowercase();
+        continuation::open(self.app.auth.continuation_key(), &self.list(&hub), token)
+            .ok_or_else(invalid_token)
     }
 
-    fn token_tag(&self, last: &str) -> hmac::Tag {
-        let params = &self.params;
-        let hub = params.hub.to_ascii_lowercase();
-        // A zero byte is in none of the names, so no two lists have the same text.
-        let text = [
-            "continuation",
-            self.operation.category(),
-            &hub,
+    /// Returns what tells the list that is asked for from all others.
+    fn list<'a>(&'a self, hub: &'a str) -> [&'a str; 5] {
+        let params = self.params;
+        let category = self.operation.category();
+        [
+            category,
+            hub,
             &params.group,
             &params.user,
             &params.connection,
-            last,
-        ];
-        self.app.auth.internal_tag(text.join("\0").as_bytes())
+        ]
     }
 }
 

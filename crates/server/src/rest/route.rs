@@ -1,5 +1,5 @@
+use hubwire_protocol::http::decode_path;
 use hyper::Method;
-use percent_encoding::percent_decode_str;
 
 /// What a request asks for. Source: rest-api 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,16 +93,10 @@ pub(super) struct Params {
 
 type Row = &'static [(Method, Operation)];
 
-/// Finds the operations of a path. It is split at its slashes first, so that an encoded slash never makes a segment; then each
-/// segment is decoded once. A trailing slash does not matter. Source: rest-api 1.4.
+/// Finds the operations of a path.
 pub(super) fn resolve(raw_path: &str, keep_encoded_slash: bool) -> Option<(Params, Row)> {
-    let path = raw_path.strip_suffix('/').unwrap_or(raw_path);
-    let segments: Vec<String> = path
-        .split('/')
-        .skip(1)
-        .map(|segment| decode(segment, keep_encoded_slash))
-        .collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let segments = decode_path(raw_path, keep_encoded_slash);
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let mut params = Params::default();
     let row = match segments.as_slice() {
         ["api", "health"] => HEALTH,
@@ -224,30 +218,11 @@ const PERMISSION: Row = &[
     (Method::DELETE, Operation::RevokePermission),
 ];
 
-fn decode(segment: &str, keep_encoded_slash: bool) -> String {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    if !keep_encoded_slash {
-        return decode(segment);
-    }
-    let mut decoded = String::with_capacity(segment.len());
-    let mut rest = segment;
-    while let Some(at) = find_encoded_slash(rest) {
-        decoded.push_str(&decode(&rest[..at]));
-        decoded.push_str(&rest[at..at + 3]);
-        rest = &rest[at + 3..];
-    }
-    decoded.push_str(&decode(rest));
-    decoded
-}
-
-fn find_encoded_slash(text: &str) -> Option<usize> {
-    text.as_bytes()
-        .windows(3)
-        .position(|window| window.eq_ignore_ascii_case(b"%2f"))
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -266,6 +241,58 @@ mod tests {
                 assert_eq!(params.user, wanted, "{segment}, kept: {keep}");
                 assert_eq!(row, SEND_TO_USER);
             }
+        }
+    }
+
+    /// docs/openapi.json describes every operation that is found here, and no other.
+    #[test]
+    fn the_openapi_file_describes_these_operations() {
+        let file: Value =
+            serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+        let mut described = 0;
+        for (path, item) in file["paths"].as_object().unwrap() {
+            let example = path.replace(['{', '}'], "");
+            let (_, row) = resolve(&example, false).unwrap_or_else(|| panic!("no route: {path}"));
+            let mut found: Vec<String> = row
+                .iter()
+                .map(|(method, operation)| format!("{method} {operation:?}"))
+                .collect();
+            let mut wanted: Vec<String> = item
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(method, operation)| {
+                    let id = operation["operationId"].as_str().unwrap();
+                    let name = id.strip_suffix("ByGet").unwrap_or(id);
+                    format!("{} {name}", method.to_uppercase())
+                })
+                .collect();
+            found.sort();
+            wanted.sort();
+            assert_eq!(found, wanted, "{path}: served, and in docs/openapi.json");
+            described += found.len();
+        }
+        // Every row has one path, so the rows of the source say how many operations there are to describe.
+        let rows = include_str!("route.rs").matches("(Method::").count();
+        assert_eq!(described, rows - 1, "operations of docs/openapi.json");
+    }
+
+    proptest! {
+        #[test]
+        fn any_names_come_out_of_a_path_as_they_were_encoded(names in proptest::array::uniform3(".{1,12}")) {
+            let encoded = names.each_ref().map(|name| -> String {
+                name.bytes().map(|byte| format!("%{byte:02X}")).collect()
+            });
+            let [hub, group, connection] = &encoded;
+            let path = format!("/api/hubs/{hub}/groups/{group}/connections/{connection}");
+            let (params, row) = resolve(&path, false).unwrap();
+            prop_assert_eq!([params.hub, params.group, params.connection], names);
+            prop_assert_eq!(row, GROUP_CONNECTION);
+        }
+
+        #[test]
+        fn arbitrary_paths_never_panic(path in "(/api/hubs/h)?[/:a-z%2fF]{0,20}", keep in any::<bool>()) {
+            resolve(&path, keep);
         }
     }
 

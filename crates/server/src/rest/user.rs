@@ -1,6 +1,6 @@
 //! Operations on a user.
 
-use hubwire_engine::{Action, Selection, Target};
+use hubwire_engine::{Action, Target};
 use hubwire_protocol::message::From;
 use hubwire_protocol::rest::ErrorCode;
 use hyper::StatusCode;
@@ -18,11 +18,8 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Response, RestError> {
 
 pub(super) async fn send(call: Call<'_>) -> Result<Response, RestError> {
     let hub = call.hub()?;
-    let to = Selection {
-        filter: call.filter(call.query.first("filter"))?,
-        ..Target::User(call.user()?).into()
-    };
-    hub::send(call, hub, to, From::Server).await
+    let target = Target::User(call.user()?);
+    hub::send(call, hub, target, From::Server).await
 }
 
 pub(super) async fn close_connections(call: &Call<'_>) -> Result<Response, RestError> {

@@ -24,6 +24,16 @@ pub(crate) struct Tls {
     session: ServerConnection,
 }
 
+/// What a queue is written to. It takes as much as it wants and never blocks.
+pub(super) trait Sink {
+    /// Takes the start of a slice.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Takes the start of slices, one after the other.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Passes on what it has taken and kept; false if it cannot pass on all of it now.
+    fn flush(&mut self) -> io::Result<bool>;
+}
+
 impl Io {
     pub(crate) fn plain(tcp: std::net::TcpStream) -> Self {
         Self::Plain(TcpStream::from_std(tcp))
@@ -56,28 +66,6 @@ impl Io {
         matches!(self, Self::Plain(_))
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.write(bytes),
-            Self::Tls(tls) => tls.write_vectored(&[IoSlice::new(bytes)]),
-        }
-    }
-
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.write_vectored(slices),
-            Self::Tls(tls) => tls.write_vectored(slices),
-        }
-    }
-
-    /// Gives what the TLS session holds to the kernel; false if it does not take all of it now.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Plain(_) => Ok(true),
-            Self::Tls(tls) => tls.flush(),
-        }
-    }
-
     /// Says that nothing more will be sent. What the peer still sends can be read.
     pub(crate) fn finish(&mut self) {
         if let Self::Tls(tls) = self {
@@ -92,6 +80,29 @@ impl Io {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &mut tls.tcp,
+        }
+    }
+}
+
+impl Sink for Io {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write(bytes),
+            Self::Tls(tls) => tls.write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write_vectored(slices),
+            Self::Tls(tls) => tls.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tls) => tls.flush(),
         }
     }
 }

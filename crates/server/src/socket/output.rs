@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use hubwire_engine::{Frame, FrameId, Time};
 use hubwire_ws::Header;
 
-use super::io::Io;
+use super::io::Sink;
 use super::turn::{NO_RUN, Run, Turn, header, wire_len};
 
 /// Frames given to the kernel in one call when they are not contiguous; each takes two slices.
@@ -102,7 +102,7 @@ impl Queue {
     /// Writes as much as the socket takes. Returns the bytes written, and whether the kernel wants no more for now.
     pub(super) fn write(
         &mut self,
-        io: &mut Io,
+        sink: &mut impl Sink,
         turn: &Turn,
         now: Time,
     ) -> (usize, io::Result<bool>) {
@@ -110,7 +110,7 @@ impl Queue {
         if self.backlog.is_none()
             && let Some(slice) = self.contiguous(turn)
         {
-            match io.write(slice) {
+            match sink.write(slice) {
                 Ok(written) => {
                     total = written;
                     match written == slice.len() {
@@ -126,7 +126,7 @@ impl Queue {
         }
         let mut is_blocked = false;
         while !is_blocked && let Some(backlog) = &mut self.backlog {
-            match backlog.write(io, now) {
+            match backlog.write(sink, now) {
                 Ok(written) => total += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => is_blocked = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -136,7 +136,7 @@ impl Queue {
                 self.backlog = None;
             }
         }
-        match io.flush() {
+        match sink.flush() {
             Ok(is_flushed) => (total, Ok(is_blocked || !is_flushed)),
             Err(error) => (total, Err(error)),
         }
@@ -218,7 +218,7 @@ impl Queue {
 }
 
 impl Backlog {
-    fn write(&mut self, io: &mut Io, now: Time) -> io::Result<usize> {
+    fn write(&mut self, sink: &mut impl Sink, now: Time) -> io::Result<usize> {
         while self.written == 0
             && self
                 .frames
@@ -250,7 +250,7 @@ impl Backlog {
         if slices.is_empty() {
             return Ok(0);
         }
-        let written = io.write_vectored(&slices)?;
+        let written = sink.write_vectored(&slices)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

@@ -1,6 +1,7 @@
 //! A service of the test's own, clients that check every frame, and REST calls.
 
 pub(crate) mod metrics;
+pub(crate) mod rest;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;

@@ -84,6 +84,21 @@ pub(super) fn fragments_of(frame: &Frame, len: usize) -> Vec<Frame> {
     frames
 }
 
+/// A text of this many bytes.
+pub(super) fn letters(len: usize) -> String {
+    let mut letters = "abcdefghijklmnopqrstuvwxyz".repeat(len / 26 + 1);
+    letters.truncate(len);
+    letters
+}
+
+/// This many bytes, of all values.
+pub(super) fn bytes(len: usize) -> Vec<u8> {
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    let mut bytes = all.repeat(len / all.len() + 1);
+    bytes.truncate(len);
+    bytes
+}
+
 impl Frame {
     /// The same without the bit that says that it is the last of its message.
     pub(super) fn unfinished(mut self) -> Self {
@@ -164,12 +179,14 @@ impl Frame {
                 bytes.extend_from_slice(&len.to_be_bytes());
             }
         }
-        let mask = self.mask.unwrap_or_default();
-        if self.mask.is_some() {
-            bytes.extend_from_slice(&mask);
+        bytes.extend_from_slice(self.mask.as_ref().map_or(&[], |mask| mask));
+        let head_len = bytes.len();
+        bytes.extend_from_slice(&self.payload);
+        if let Some(mask) = self.mask {
+            for (index, byte) in bytes[head_len..].iter_mut().enumerate() {
+                *byte ^= mask[index % MASK_LEN];
+            }
         }
-        let masked = self.payload.iter().zip(mask.iter().cycle());
-        bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
         bytes.truncate(self.kept.unwrap_or(usize::MAX));
         bytes
     }

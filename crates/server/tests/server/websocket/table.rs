@@ -18,8 +18,10 @@ const GOODBYE: &str = "goodbye";
 const AT_ONCE: usize = 24;
 /// Rows up to this length are sent byte by byte. Bytes.
 const SINGLE_BYTES_MAX: usize = 2048;
-/// Pieces of longer rows; no length of a frame here is a multiple of it. Bytes.
+/// Pieces of longer rows. Bytes.
 const PIECE: usize = 997;
+/// How much is printed of what differs.
+const SHOWN: usize = 4;
 
 /// Rows that are put to one service.
 pub(super) struct Table {
@@ -114,8 +116,8 @@ impl Table {
     /// Returns the name and the bytes of each row.
     pub(super) fn inputs(&self) -> impl Iterator<Item = (&str, Vec<u8>)> {
         self.rows.iter().map(|row| {
-            let bytes = row.frames.iter().flat_map(Frame::bytes).collect();
-            (row.name.as_str(), bytes)
+            let frames: Vec<Vec<u8>> = row.frames.iter().map(Frame::bytes).collect();
+            (row.name.as_str(), frames.concat())
         })
     }
 
@@ -129,10 +131,11 @@ impl Table {
         .await;
         let service = &service;
         let chops = [Chop::Whole, Chop::Fine, Chop::InHeads];
-        let runs = self.rows.iter().enumerate().flat_map(|(number, row)| {
+        let plans: Vec<Plan<'_>> = self.rows.iter().map(Row::plan).collect();
+        let runs = plans.iter().enumerate().flat_map(|(number, plan)| {
             chops.map(|chop| async move {
                 let group = format!("{number}-{chop:?}");
-                row.check(service, &group, chop).await
+                plan.run(service, &group, chop).await
             })
         });
         let results: Vec<Result<(), String>> =
@@ -149,14 +152,20 @@ impl Table {
     }
 }
 
-impl Row {
-    /// Puts the row to the service over a connection of its own, which is the only one in `group`.
-    async fn check(&self, service: &Service, group: &str, chop: Chop) -> Result<(), String> {
-        let claims = json!({ "role": "webpubsub.sendToGroup", "webpubsub.group": group });
-        let path = service.client_path("chat", claims);
-        let path = format!("{path}&webpubsub_mode=sendToGroup&group={group}");
-        let peer = Peer::connect(service, &path).await;
+/// A row with all that is sent and all that must come.
+struct Plan<'a> {
+    name: &'a str,
+    /// The bytes of each frame and the length of its head.
+    frames: Vec<(Vec<u8>, usize)>,
+    expected: Vec<Came>,
+    /// The client ends its side after its last byte.
+    hangs_up: bool,
+    /// The client goes on after its close frame.
+    goes_on: bool,
+}
 
+impl Row {
+    fn plan(&self) -> Plan<'_> {
         let mut frames = self.frames.clone();
         let mut expected = self.came.clone();
         let hangs_up = expected.last() == Some(&Came::End);
@@ -167,25 +176,47 @@ impl Row {
         if !hangs_up {
             expected.push(Came::End);
         }
+        Plan {
+            name: &self.name,
+            goes_on: frames.iter().rev().skip(1).any(Frame::is_close),
+            frames: frames
+                .iter()
+                .map(|frame| (frame.bytes(), frame.head_len()))
+                .collect(),
+            expected,
+            hangs_up,
+        }
+    }
+}
 
-        let mut came = peer.exchange(&chop.pieces(&frames), hangs_up).await;
+impl Plan<'_> {
+    /// Puts the row to the service over a connection of its own, which is the only one in `group`.
+    async fn run(&self, service: &Service, group: &str, chop: Chop) -> Result<(), String> {
+        let claims = json!({ "role": "webpubsub.sendToGroup", "webpubsub.group": group });
+        let path = service.client_path("chat", claims);
+        let path = format!("{path}&webpubsub_mode=sendToGroup&group={group}");
+        let peer = Peer::connect(service, &path).await;
+        let mut came = peer
+            .exchange(&chop.pieces(&self.frames), self.hangs_up)
+            .await;
         // Who goes on after the closing handshake may write to a socket that is no more.
-        let goes_on = frames.iter().rev().skip(1).any(Frame::is_close);
-        if goes_on && let Some(last @ Came::Reset) = came.last_mut() {
+        if self.goes_on
+            && let Some(last @ Came::Reset) = came.last_mut()
+        {
             *last = Came::End;
         }
-        match came == expected {
+        match came == self.expected {
             true => Ok(()),
-            false => Err(self.describe(chop, &expected, &came)),
+            false => Err(self.describe(chop, &came)),
         }
     }
 
-    fn describe(&self, chop: Chop, expected: &[Came], came: &[Came]) -> String {
-        let same = expected.iter().zip(came).take_while(|(a, b)| a == b);
+    fn describe(&self, chop: Chop, came: &[Came]) -> String {
+        let same = self.expected.iter().zip(came).take_while(|(a, b)| a == b);
         let same = same.count();
         let mut text = format!("{} ({chop:?})\n", self.name);
-        for (what, list) in [("expected", expected), ("came", came)] {
-            let rest = &list[same..list.len().min(same + 4)];
+        for (what, list) in [("expected", &self.expected[..]), ("came", came)] {
+            let rest = &list[same..list.len().min(same + SHOWN)];
             writeln!(text, "    {what} after {same}: {rest:?}").unwrap();
         }
         text
@@ -194,11 +225,15 @@ impl Row {
 
 impl Chop {
     /// Returns what is written at once each time.
-    fn pieces(self, frames: &[Frame]) -> Vec<Vec<u8>> {
-        let whole: Vec<u8> = frames.iter().flat_map(Frame::bytes).collect();
+    fn pieces(self, frames: &[(Vec<u8>, usize)]) -> Vec<Vec<u8>> {
+        let whole = || -> Vec<u8> {
+            let frames: Vec<&[u8]> = frames.iter().map(|(bytes, _)| bytes.as_slice()).collect();
+            frames.concat()
+        };
         match self {
-            Self::Whole => vec![whole],
+            Self::Whole => vec![whole()],
             Self::Fine => {
+                let whole = whole();
                 let len = match whole.len() {
                     0..=SINGLE_BYTES_MAX => 1,
                     _ => PIECE,
@@ -207,10 +242,9 @@ impl Chop {
             }
             Self::InHeads => {
                 let mut pieces = vec![Vec::new()];
-                for frame in frames {
-                    let bytes = frame.bytes();
+                for (bytes, head_len) in frames {
                     let first = bytes.len().min(1);
-                    let second = bytes.len().min(frame.head_len() - 2).max(first);
+                    let second = bytes.len().min(head_len - 2).max(first);
                     let [.., piece] = pieces.as_mut_slice() else {
                         unreachable!("it begins with one");
                     };
