@@ -1,5 +1,11 @@
 //! The `hubwire` binary: serves, checks and prints configurations, makes keys.
 
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of arguments are help texts for a terminal"
+)]
+
 mod arguments;
 mod check_config;
 mod emulator;

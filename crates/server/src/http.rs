@@ -81,7 +81,10 @@ impl App {
     fn metrics(&self, method: &Method) -> Response {
         match *method {
             Method::GET | Method::HEAD => with_header(
-                text(StatusCode::OK, &self.metrics.render()),
+                text(
+                    StatusCode::OK,
+                    &self.metrics.render(self.node.quotas.connection_ratio()),
+                ),
                 CONTENT_TYPE,
                 metrics::CONTENT_TYPE,
             ),

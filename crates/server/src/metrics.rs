@@ -1,6 +1,7 @@
 //! What the service counts, under the names of its metrics. Source: events-and-operations 10.2.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,11 +64,13 @@ pub(crate) struct Metrics {
     client_requests: Family<ClientRequest, Counter>,
     send_queue_bytes: Gauge,
     groups: Gauge,
+    connection_limit_ratio: Gauge<f64, AtomicU64>,
     shard_panics: Counter,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// Makes metrics that are all zero; the ratio of connections to their limit is shown only if there is one.
+    pub(crate) fn new(has_connection_limit: bool) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("hubwire"),
             hubs: Mutex::default(),
@@ -79,6 +82,7 @@ impl Metrics {
             client_requests: Family::default(),
             send_queue_bytes: Gauge::default(),
             groups: Gauge::default(),
+            connection_limit_ratio: Gauge::default(),
             shard_panics: Counter::default(),
         };
         let registry = &mut metrics.registry;
@@ -122,6 +126,13 @@ impl Metrics {
             "Groups with members, counted once for each shard that has some",
             metrics.groups.clone(),
         );
+        if has_connection_limit {
+            registry.register(
+                "connection_limit_ratio",
+                "Connections that exist, as a share of those that may",
+                metrics.connection_limit_ratio.clone(),
+            );
+        }
         registry.register(
             "shard_panics",
             "Bugs that a shard has survived; each dropped at most one connection",
@@ -131,7 +142,8 @@ impl Metrics {
     }
 
     /// Returns everything in the OpenMetrics text form.
-    pub(crate) fn render(&self) -> String {
+    pub(crate) fn render(&self, connection_limit_ratio: f64) -> String {
+        self.connection_limit_ratio.set(connection_limit_ratio);
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("writing to a string does not fail");
         text

@@ -75,6 +75,14 @@ impl Quotas {
         }
     }
 
+    /// Returns the connections of the process as a share of those that there may be; 0 without a limit.
+    pub(crate) fn connection_ratio(&self) -> f64 {
+        match self.total.connections_max {
+            0 => 0.0,
+            max => self.total.connections.load(Ordering::Relaxed) as f64 / max as f64,
+        }
+    }
+
     /// Counts a REST request about a hub.
     pub(crate) fn take_rest_request(&self, hub: &Hub) -> Result<(), Exhausted> {
         let now = self.now();

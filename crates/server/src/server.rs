@@ -87,7 +87,7 @@ impl Server {
     /// [`StartError`] for an address, a certificate or a shard that cannot be had. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let bound = bind(&config.listeners).await?;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(config.limits.connections_max > 0));
         let (node, shards) = start_shards(&config, &metrics)?;
         let handshakes = Arc::new(Semaphore::new(config.limits.handshakes_max));
         let handshake_timeout = config.limits.handshake_timeout;

@@ -45,6 +45,23 @@ async fn a_hub_has_no_more_connections_than_it_may_and_the_others_have_theirs() 
 }
 
 #[tokio::test]
+async fn the_share_of_connections_in_use_is_a_metric_if_there_is_a_limit() {
+    let service = Service::start_with(|config| {
+        with_metrics(config);
+        config.limits.connections_max = 4;
+    })
+    .await;
+    let _client = service.simple("chat", json!({})).await;
+    assert_eq!(
+        service.metric("hubwire_connection_limit_ratio", "").await,
+        0.25
+    );
+    let unlimited = Service::start_with(with_metrics).await;
+    let text = unlimited.request("GET", "/metrics", "", b"").await.body;
+    assert!(!text.contains("connection_limit_ratio"), "{text}");
+}
+
+#[tokio::test]
 async fn rest_requests_beyond_a_hub_s_rate_are_refused_and_those_of_others_are_not() {
     let service = Service::start_with(|config| {
         config.hubs.set(
