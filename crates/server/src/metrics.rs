@@ -223,6 +223,8 @@ pub(crate) struct ShardMetrics {
     received: usize,
     sent: usize,
     queued: i64,
+    /// Bytes that wait for this shard's clients.
+    waiting: i64,
     groups: usize,
 }
 
@@ -233,6 +235,7 @@ impl ShardMetrics {
             received: 0,
             sent: 0,
             queued: 0,
+            waiting: 0,
             groups: 0,
         }
     }
@@ -247,6 +250,7 @@ impl ShardMetrics {
 
     pub(crate) fn change_queued(&mut self, before: usize, after: usize) {
         self.queued += after as i64 - before as i64;
+        self.waiting += after as i64 - before as i64;
     }
 
     pub(crate) fn count_panic(&self) {
@@ -263,6 +267,11 @@ impl ShardMetrics {
             reason = ended.reason,
             "connection ended"
         );
+    }
+
+    /// Returns the bytes that wait for this shard's clients.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        usize::try_from(self.waiting).unwrap_or(0)
     }
 
     /// Returns the bytes that wait for all clients, other shards' as of their last turns.

@@ -152,7 +152,12 @@ impl Usage {
     }
 
     fn close_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        // A place that is given back twice must not turn into a count that refuses everybody.
+        let less = |count: u64| count.checked_sub(1);
+        let result = self
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        debug_assert!(result.is_ok(), "a place was given back twice");
     }
 }
 

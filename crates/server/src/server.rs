@@ -89,7 +89,8 @@ impl Server {
         let bound = bind(&config.listeners).await?;
         let metrics = Arc::new(Metrics::new(config.limits.connections_max > 0));
         let (node, shards) = start_shards(&config, &metrics)?;
-        let handshakes = Arc::new(Semaphore::new(config.limits.handshakes_max));
+        let handshakes_max = config.limits.handshakes_max;
+        let handshakes = Arc::new(Semaphore::new(handshakes_max));
         let handshake_timeout = config.limits.handshake_timeout;
         let app = Arc::new(App {
             auth: Auth::new(&config),
@@ -122,7 +123,11 @@ impl Server {
                 tls,
                 roles: listener.roles,
                 app: server.app.clone(),
-                handshakes: handshakes.clone(),
+                // Health and metrics on a listener of their own stay reachable whatever happens on the others.
+                handshakes: match listener.roles.client || listener.roles.rest {
+                    true => handshakes.clone(),
+                    false => Arc::new(Semaphore::new(handshakes_max)),
+                },
                 handshake_timeout,
                 shutdown: server.shutdown.clone(),
             };
@@ -309,6 +314,7 @@ fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, Start
             bytes: limits.outbound_queue_bytes,
         },
         memory: limits.memory,
+        shards: config.shards,
     };
     let engine_limits = Limits {
         remembered_ack_ids: limits.remembered_ack_ids,

@@ -71,6 +71,8 @@ pub(crate) struct LoopLimits {
     pub(crate) queue: QueueLimits,
     /// Bytes that may wait for all clients of the process; 0 is no limit.
     pub(crate) memory: usize,
+    /// Shards of the process.
+    pub(crate) shards: usize,
 }
 
 /// A shard with its sockets.
@@ -213,9 +215,15 @@ impl ShardLoop {
         }
         self.write_dirty(now);
         self.metrics.publish(self.shard.group_count());
-        if self.limits.memory > 0 && self.metrics.queued_bytes() > self.limits.memory {
+        if self.limits.memory > 0 && self.has_to_shed() {
             self.guarded(|shard| shard.shed(now));
         }
+    }
+
+    /// Tells whether too much waits for all clients, and more than its share for this shard's: the others see to theirs.
+    fn has_to_shed(&self) -> bool {
+        self.metrics.queued_bytes() > self.limits.memory
+            && self.metrics.waiting_bytes() > self.limits.memory / self.limits.shards
     }
 
     /// Closes the slowest clients until what waits for all is within the limit again.
@@ -229,7 +237,7 @@ impl ShardLoop {
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
         slowest.sort_unstable();
-        while self.metrics.queued_bytes() > self.limits.memory
+        while self.has_to_shed()
             && let Some((before, key)) = slowest.pop()
         {
             if let Some(socket) = self.socket(key) {

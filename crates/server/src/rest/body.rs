@@ -76,7 +76,7 @@ impl Call<'_> {
                 };
                 self.received.fetch_add(chunk.len(), Ordering::Relaxed);
                 if chunks.len + chunk.len() > limit {
-                    discard(body).await;
+                    tokio::spawn(discard(body));
                     return Err(RestError::bad_request("Invalid Content-Length header."));
                 }
                 chunks.push(chunk);

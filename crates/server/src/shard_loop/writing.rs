@@ -24,6 +24,8 @@ impl ShardLoop {
         }
         if !socket.queue.has_room(frame_len, limits) {
             let key = socket.key;
+            // The kernel may have made room since the turn began.
+            socket.unblock();
             self.write(now, key);
             let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
                 return;

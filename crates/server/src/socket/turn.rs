@@ -14,8 +14,9 @@ pub(crate) struct Turn {
     pub(crate) outputs: Outputs,
     arena: Vec<u8>,
     places: Vec<Place>,
-    /// How many frames are not in the arena.
+    /// How many frames are not in the arena, and how long they are together.
     outside: usize,
+    outside_bytes: usize,
     pub(super) runs: Vec<Run>,
 }
 
@@ -46,6 +47,7 @@ impl Turn {
                 self.arena.extend_from_slice(payload);
             } else {
                 self.outside += 1;
+                self.outside_bytes += payload.len();
             }
             self.places.push(Place {
                 start,
@@ -72,9 +74,9 @@ impl Turn {
         wire_len(&self.frame(frame.0).frame)
     }
 
-    /// Returns the bytes laid out so far.
+    /// Returns the bytes of the turn's frames so far.
     pub(crate) fn len(&self) -> usize {
-        self.arena.len()
+        self.arena.len() + self.outside_bytes
     }
 
     /// Forgets the frames of the turn. Nothing may refer to them any more.
@@ -83,6 +85,7 @@ impl Turn {
         self.outputs.frames.clear();
         self.places.clear();
         self.outside = 0;
+        self.outside_bytes = 0;
         self.runs.clear();
         self.arena.clear();
         if self.arena.capacity() > 1 << 20 {
