@@ -19,6 +19,8 @@ use super::Call;
 use super::error::RestError;
 
 const METADATA_PREFIX: &str = "x-webpubsub-metadata-";
+/// Bodies up to this length are copied out of the connection's buffer. Bytes.
+const COPIED_MAX: usize = 16 * 1024;
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of a body that is of no use, so that its sender can see the answer. Bytes.
@@ -92,7 +94,7 @@ impl Call<'_> {
     }
 }
 
-/// The chunks of a body. One chunk, the usual case, is not copied.
+/// The chunks of a body. A single long chunk is not copied.
 #[derive(Default)]
 struct Chunks {
     first: Bytes,
@@ -115,6 +117,8 @@ impl Chunks {
 
     fn into_bytes(self) -> Bytes {
         match self.all.is_empty() {
+            // A slice of hyper's buffer would keep all of that for as long as the message waits.
+            true if self.first.len() <= COPIED_MAX => Bytes::copy_from_slice(&self.first),
             true => self.first,
             false => self.all.freeze(),
         }

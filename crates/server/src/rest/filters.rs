@@ -8,6 +8,8 @@ use super::error::RestError;
 
 /// Filters kept parsed.
 const KEPT_MAX: usize = 1000;
+/// Longest filter that is kept; what is longer is hardly sent twice. Bytes.
+const KEPT_LENGTH_MAX: usize = 1024;
 /// Longest filter. Bytes. Source: rest-api 5.6.
 const LENGTH_MAX: usize = 64 * 1024;
 
@@ -31,6 +33,9 @@ impl Filters {
         let filter = Filter::parse(text)
             .map(Arc::new)
             .map_err(|error| RestError::bad_request(error.to_string()))?;
+        if text.len() > KEPT_LENGTH_MAX {
+            return Ok(filter);
+        }
         let mut parsed = lock();
         if parsed.len() >= KEPT_MAX {
             parsed.clear();
