@@ -1,4 +1,4 @@
-//! The user's data with its type, and how it maps to and from HTTP content types.
+//! The user's data with its type.
 
 use bytes::Bytes;
 

@@ -70,11 +70,13 @@ impl Node {
         }
     }
 
-    /// Activates a connection on the next shard. Returns the shard with the answer.
+    /// Activates a connection, whose place is taken, on the next shard. Returns the shard with the answer. Once the shard has been
+    /// asked, giving the place back is its business, also where nobody waits for its answer any more.
     pub(crate) async fn open(&self, open: Open) -> Result<(u16, Reply), Overloaded> {
         let number = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         let shard = &self.shards[number];
         if !shard.reserve() {
+            self.quotas.close_connection(&open.hub);
             return Err(Overloaded);
         }
         let (reply, answer) = oneshot::channel();

@@ -277,7 +277,9 @@ impl ShardLoop {
     fn message(&mut self, now: Time, message: ShardMessage) {
         match message {
             // Dropping the sender refuses the client.
-            ShardMessage::Open { .. } if self.is_shutting_down => {}
+            ShardMessage::Open { open, .. } if self.is_shutting_down => {
+                self.node.quotas.close_connection(&open.hub);
+            }
             ShardMessage::Open { open, reply } => {
                 let reply = ReplyToken(self.replies.insert(reply) as u64);
                 self.handle(now, Input::Open { open, reply });

@@ -340,7 +340,6 @@ fn random() -> Result<[u8; 16], Refusal> {
 async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Refusal> {
     let (hub, subprotocol) = (open.hub.clone(), open.subprotocol);
     let Ok((shard, reply)) = app.node.open(open).await else {
-        app.node.quotas.close_connection(&hub);
         return Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
             "The service is overloaded.",
