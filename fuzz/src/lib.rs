@@ -16,6 +16,7 @@ pub mod http_query;
 pub mod json_message;
 pub mod names;
 pub mod permission_pattern;
+pub mod protobuf_message;
 pub mod replay;
 pub mod token;
 pub mod ws_decode;

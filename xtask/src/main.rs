@@ -5,6 +5,7 @@
 mod conformance;
 mod counts;
 mod fuzz;
+mod generate;
 mod suite;
 mod tidy;
 mod workspace;
@@ -19,16 +20,18 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  test                            everything below but fuzz: format, lints, unit tests,
+  test                            everything below but fuzz and generate: format, lints, unit tests,
                                   documentation, tidy, conformance. Stops at the first failure;
                                   its last line is `N passed, N failed`
   conformance [SUITE]...          official SDKs, a browser and generated requests against the
                                   hubwire binary; SUITE is python, js, browser or schema, all four
                                   when none is named
   tidy                            crate arrows, banned words, file names, links in the
-                                  documentation, the table of REST operations and its tests
+                                  documentation, the table of REST operations and its tests,
+                                  generated code
   fuzz [TARGET] [--seconds N]     cargo-fuzz on one target or on each in turn, 60 seconds each
                                   unless told otherwise
+  generate                        writes the Rust of the protobuf schema
   help                            this text
 
 Environment:
@@ -58,7 +61,8 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
     match command {
         "test" if rest.is_empty() => return Ok(suite::run(&workspace)),
         "tidy" if rest.is_empty() => tidy::run(&workspace)?,
-        "test" | "tidy" => bail!("`{command}` takes no argument, got `{}`", rest[0]),
+        "generate" if rest.is_empty() => generate::run(&workspace)?,
+        "test" | "tidy" | "generate" => bail!("`{command}` takes no argument, got `{}`", rest[0]),
         "conformance" => {
             let suites = conformance::parse(&rest)?;
             let counts = conformance::run(&workspace, &suites)?;

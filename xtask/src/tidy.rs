@@ -7,6 +7,7 @@ mod rest_api;
 
 use anyhow::{Result, bail};
 
+use crate::generate;
 use crate::workspace::Workspace;
 
 /// Prints the longest files, for information, then fails with every broken rule at once.
@@ -30,6 +31,7 @@ fn find_faults(workspace: &Workspace, files: &[files::TextFile]) -> Result<Vec<S
     faults.extend(files::check(files));
     faults.extend(links::check(&workspace.root, files));
     faults.extend(rest_api::check(files));
+    faults.extend(generate::check(workspace)?);
     Ok(faults)
 }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hubwire_engine::{
     Action, Command, HubSettings, Input, Limits, Message, Open, Outputs, RawMode, ReplyToken,
-    Selection, Shard, Target, Time,
+    Selection, Shard, ShardSettings, Target, Time,
 };
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
@@ -20,6 +20,7 @@ use hubwire_protocol::metadata::Metadata;
 use hubwire_protocol::names::{GroupName, Hub, NameError, UserId};
 use hubwire_protocol::payload::{DataType, Payload};
 use hubwire_protocol::subprotocol::Subprotocol;
+use hubwire_protocol::token::ReconnectionKey;
 
 const RECEIVERS: usize = 10_000;
 const ROUNDS: usize = 50;
@@ -34,7 +35,14 @@ const FILTERS: [&str; 7] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut shard = Shard::new(0, 0, Limits::default());
+    let mut shard = Shard::new(ShardSettings {
+        node: 0,
+        number: 0,
+        shards: 1,
+        unix_origin_ms: 0,
+        reconnection_key: ReconnectionKey::new(b"key"),
+        limits: Limits::default(),
+    });
     let mut outputs = Outputs::default();
     let hub = Hub::new("bench")?;
     for number in 0..RECEIVERS {
@@ -117,5 +125,6 @@ fn hello() -> DataMessage {
             },
             metadata: Metadata::default(),
         },
+        stream: None,
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
+use hubwire_protocol::state::GroupState;
 
 use crate::connection_id::ConnectionId;
 use crate::interest::Bucket;
@@ -19,6 +20,8 @@ pub enum Target {
     User(UserId),
     /// One.
     Connection(ConnectionId),
+    /// Those who watch the states of a group.
+    Watchers(GroupName),
 }
 
 /// Those connections of a target that are not left out.
@@ -123,6 +126,33 @@ pub enum Action {
         /// To which group.
         group: GroupName,
     },
+    /// Changes what a connection shows of itself in a group. For the group's home.
+    SetGroupState {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its user.
+        user: Option<UserId>,
+        /// The group.
+        group: GroupName,
+        /// The entries; `None` clears them.
+        state: Option<GroupState>,
+    },
+    /// Wants the states of a group for one who watches it from now on. For the group's home.
+    GetGroupState {
+        /// Who watches.
+        watcher: ConnectionId,
+        /// The group.
+        group: GroupName,
+    },
+    /// Brings them.
+    GroupStateSnapshot {
+        /// Who watches.
+        watcher: ConnectionId,
+        /// The group.
+        group: GroupName,
+        /// The states.
+        message: Arc<Message>,
+    },
     /// Asks whether a connection may do something to a group.
     CheckPermission {
         /// The connection.
@@ -141,6 +171,8 @@ pub enum Route {
     Owner(ConnectionId),
     /// Every shard with members in this bucket.
     Bucket(Bucket),
+    /// The bucket's home, if every shard with members in it has room for what follows.
+    Home(Bucket),
 }
 
 impl Command {
@@ -163,7 +195,14 @@ impl Command {
             | Action::ListGroups { of, .. } => self.route_to(of),
             Action::Grant { connection, .. }
             | Action::Revoke { connection, .. }
-            | Action::CheckPermission { connection, .. } => Route::Owner(*connection),
+            | Action::CheckPermission { connection, .. }
+            | Action::GroupStateSnapshot {
+                watcher: connection,
+                ..
+            } => Route::Owner(*connection),
+            Action::SetGroupState { group, .. } | Action::GetGroupState { group, .. } => {
+                Route::Home(Bucket::of_group_state(&self.hub, group))
+            }
         }
     }
 
@@ -173,6 +212,7 @@ impl Command {
             Target::Group(group) => Route::Bucket(Bucket::of_group(&self.hub, group)),
             Target::User(user) => Route::Bucket(Bucket::of_user(&self.hub, user)),
             Target::Connection(id) => Route::Owner(*id),
+            Target::Watchers(group) => Route::Bucket(Bucket::of_group_state(&self.hub, group)),
         }
     }
 }

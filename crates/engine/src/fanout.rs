@@ -8,22 +8,40 @@ use hubwire_protocol::subprotocol::Subprotocol;
 
 use crate::command::{Selection, Target};
 use crate::connection_id::ConnectionId;
-use crate::outgoing::Message;
+use crate::outgoing::{Frame, Message};
 use crate::output::{FrameId, Output, Outputs};
 use crate::registry::{Connection, Receiver};
 use crate::shard::Shard;
+use crate::timers::Time;
 
 impl Shard {
     /// Sends a message to everybody selected in this shard.
-    pub(crate) fn fan_out(&self, hub: &Hub, to: &Selection, message: &Message, out: &mut Outputs) {
-        let mut frames = [None; Subprotocol::COUNT];
+    pub(crate) fn fan_out(
+        &mut self,
+        now: Time,
+        hub: &Hub,
+        to: &Selection,
+        message: &Message,
+        out: &mut Outputs,
+    ) {
+        let mut frames = FrameIds::default();
+        let mut reliable = std::mem::take(&mut self.reliable_receivers);
         self.for_each_selected(hub, to, |receiver| {
-            let frame = frame_for(message, receiver.subprotocol, &mut frames, out);
-            out.push(Output::Send {
-                to: receiver.slot,
-                frame,
-            });
+            if receiver.subprotocol.is_reliable() {
+                reliable.push(receiver.slot);
+            } else if let Some(frame) = message.frame(receiver.subprotocol) {
+                let frame = frames.of(receiver.subprotocol, frame, out);
+                out.push(Output::Send {
+                    to: receiver.slot,
+                    frame,
+                    sequence_id: 0,
+                });
+            }
         });
+        for slot in reliable.drain(..) {
+            self.send_numbered(now, slot, message, &mut frames, out);
+        }
+        self.reliable_receivers = reliable;
     }
 
     /// Returns the slots of the selected connections.
@@ -67,6 +85,7 @@ impl Shard {
             Target::Group(group) => self.registry.group_members(hub, group).len(),
             Target::User(user) => self.registry.user_connections(hub, user).count(),
             Target::Connection(id) => usize::from(self.find(hub, id).is_some()),
+            Target::Watchers(group) => self.registry.watchers(hub, group).count(),
         }
     }
 
@@ -86,6 +105,7 @@ impl Shard {
                     .for_each(each);
             }
             Target::User(user) => self.registry.user_connections(hub, user).for_each(each),
+            Target::Watchers(group) => self.registry.watchers(hub, group).for_each(each),
             Target::Connection(id) => {
                 if let Some(slot) = self.find(hub, id)
                     && let Some(connection) = self.registry.get(slot)
@@ -137,12 +157,18 @@ impl Subject for Candidate<'_> {
     }
 }
 
-fn frame_for(
-    message: &Message,
-    subprotocol: Subprotocol,
-    frames: &mut [Option<FrameId>; Subprotocol::COUNT],
-    out: &mut Outputs,
-) -> FrameId {
-    *frames[subprotocol.index()]
-        .get_or_insert_with(|| out.add_frame(message.frame(subprotocol).clone(), message.expires()))
+/// The frames of one message that are already among the outputs.
+#[derive(Debug, Default)]
+pub(crate) struct FrameIds([Option<FrameId>; Subprotocol::COUNT]);
+
+impl FrameIds {
+    /// Returns the id of the frame that receivers of this subprotocol get.
+    pub(crate) fn of(
+        &mut self,
+        subprotocol: Subprotocol,
+        frame: &Frame,
+        out: &mut Outputs,
+    ) -> FrameId {
+        *self.0[subprotocol.index()].get_or_insert_with(|| out.add_frame(frame.clone()))
+    }
 }

@@ -5,6 +5,7 @@ use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
 
 use crate::command::Command;
+use crate::connection_id::ConnectionId;
 use crate::limits::HubSettings;
 use crate::output::CloseCategory;
 
@@ -57,6 +58,15 @@ pub struct Open {
     pub raw_mode: RawMode,
     /// For its id.
     pub random: [u8; 16],
+}
+
+/// A client that shows a good reconnection token for a connection.
+#[derive(Clone, Debug)]
+pub struct Recover {
+    /// The hub that it names.
+    pub hub: Hub,
+    /// The connection.
+    pub id: ConnectionId,
 }
 
 /// What the shell saw a client do wrong, below the subprotocol.
@@ -115,6 +125,14 @@ pub enum Input<'a> {
         /// For the answer.
         reply: ReplyToken,
     },
+    /// A client wants to go on with a reliable connection; answered with [`Reply::Recovered`](crate::Reply::Recovered) or
+    /// [`Reply::NotFound`](crate::Reply::NotFound).
+    Recover {
+        /// Which.
+        recover: &'a Recover,
+        /// For the answer.
+        reply: ReplyToken,
+    },
     /// A connection's socket is there.
     Attached {
         /// The connection.
@@ -145,7 +163,7 @@ pub enum Input<'a> {
         /// The reason, often empty.
         reason: &'a str,
     },
-    /// A connection's socket is gone; its slot is free from now on.
+    /// A connection's socket is gone. Its slot is free from now on, unless it is a reliable connection that may recover.
     SocketClosed {
         /// The connection.
         key: ConnectionKey,

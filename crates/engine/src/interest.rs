@@ -24,6 +24,16 @@ impl Bucket {
         Self::hash(b'u', hub, user.as_str())
     }
 
+    /// Returns the bucket of those who watch the states of a group. Its home keeps the states.
+    pub fn of_group_state(hub: &Hub, group: &GroupName) -> Self {
+        Self::hash(b's', hub, group.as_str())
+    }
+
+    /// Returns the one of `shards` shards that keeps what belongs to the bucket and to no connection.
+    pub fn home(self, shards: u16) -> u16 {
+        self.0 % shards
+    }
+
     /// Returns a number below [`BUCKETS`].
     pub fn index(self) -> usize {
         usize::from(self.0)

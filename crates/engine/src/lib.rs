@@ -20,20 +20,21 @@ mod list;
 mod outgoing;
 mod output;
 mod permission;
+mod recovery;
 mod registry;
 mod session;
 mod shard;
 mod timers;
+mod unacked;
 
 pub use command::{Action, Command, Route, Selection, Target};
 pub use connection_id::ConnectionId;
-pub use input::{ConnectionKey, Fault, Input, Open, RawMode, ReplyToken, SocketEnd};
+pub use input::{ConnectionKey, Fault, Input, Open, RawMode, Recover, ReplyToken, SocketEnd};
 pub use interest::{BUCKETS, Bucket};
-pub use limits::{HubSettings, Limits};
+pub use limits::{BufferLimits, HubSettings, Limits, ShardSettings};
 pub use outgoing::{Frame, FrameKind, Message};
 pub use output::{
-    CloseCategory, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, QueuedFrame,
-    Reply,
+    CloseCategory, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, Reply, Started,
 };
 pub use permission::{PERMISSION_RULES_MAX, Permission, Permissions};
 pub use shard::Shard;

@@ -60,7 +60,7 @@ impl Shard {
                 .groups_of_hub(hub)
                 .filter(|(name, _)| is_behind(name))
                 .collect(),
-            Target::Group(_) | Target::User(_) | Target::Connection(_) => {
+            Target::Group(_) | Target::User(_) | Target::Connection(_) | Target::Watchers(_) => {
                 let mut counts = BTreeMap::new();
                 self.for_each(hub, of, |receiver| {
                     let names = self.registry.groups_of_connection(receiver.slot);

@@ -6,21 +6,13 @@ use crate::command::Command;
 use crate::connection_id::ConnectionId;
 use crate::input::{ConnectionKey, ReplyToken};
 use crate::interest::Bucket;
+use crate::limits::BufferLimits;
 use crate::outgoing::Frame;
 use crate::timers::Time;
 
 /// A frame of [`Outputs`], by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameId(pub u32);
-
-/// A frame to be sent to one or more sockets.
-#[derive(Clone, Debug)]
-pub struct QueuedFrame {
-    /// The frame.
-    pub frame: Frame,
-    /// From then on it is no longer sent.
-    pub expires: Option<Time>,
-}
 
 /// Why a connection ended, in the official words of its metric; the last one is ours. Source: events-and-operations 10.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +55,15 @@ impl CloseCategory {
             Self::ConnectionLost => "ConnectionLost",
         }
     }
+}
+
+/// A connection that has come into being, for logs and metrics.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Its hub.
+    pub hub: Hub,
+    /// Its format.
+    pub subprotocol: Subprotocol,
 }
 
 /// A connection that no longer exists, for logs, metrics and events.
@@ -118,6 +119,13 @@ pub enum Reply {
         /// Roles that were not understood and so ignored.
         ignored_roles: usize,
     },
+    /// A reliable connection waits for its new socket, and what it has missed is buffered for it.
+    Recovered {
+        /// Its place, to attach the socket to.
+        key: ConnectionKey,
+        /// The name of its subprotocol, in the client's spelling.
+        protocol: String,
+    },
     /// Done, to or about this many connections.
     Matched(usize),
     /// Connections, ordered by their ids as text.
@@ -139,6 +147,8 @@ pub enum Output {
     Opened {
         /// Its place.
         key: ConnectionKey,
+        /// The most that the engine sends at once to a reliable connection that recovers.
+        reliable_buffer: Option<BufferLimits>,
     },
     /// Append a frame to a socket's output.
     Send {
@@ -146,6 +156,8 @@ pub enum Output {
         to: u32,
         /// The frame.
         frame: FrameId,
+        /// The receiver's number for a frame that has an [`Frame::envelope`], else 0. Such frames of one socket count upwards.
+        sequence_id: u64,
     },
     /// Ping a client, unless it has output waiting anyway.
     Ping {
@@ -171,6 +183,9 @@ pub enum Output {
         /// The command.
         command: Box<Command>,
     },
+    /// Hand a command to the other shards and nodes concerned although they may have no room. It follows from something that there
+    /// was room for.
+    Relay(Box<Command>),
     /// Tell the others whether this shard has members in a bucket; in force before anything that follows is sent.
     Interest {
         /// The bucket.
@@ -185,6 +200,8 @@ pub enum Output {
         /// The answer.
         reply: Reply,
     },
+    /// A connection has come into being.
+    Started(Box<Started>),
     /// A connection no longer exists.
     Ended(Box<Ended>),
 }
@@ -195,14 +212,14 @@ pub struct Outputs {
     /// What to do, to be drained in order.
     pub list: Vec<Output>,
     /// Frames by [`FrameId`], kept until the turn ends.
-    pub frames: Vec<QueuedFrame>,
+    pub frames: Vec<Frame>,
 }
 
 impl Outputs {
     /// Adds a frame to send.
-    pub fn add_frame(&mut self, frame: Frame, expires: Option<Time>) -> FrameId {
+    pub fn add_frame(&mut self, frame: Frame) -> FrameId {
         let id = FrameId(self.frames.len() as u32);
-        self.frames.push(QueuedFrame { frame, expires });
+        self.frames.push(frame);
         id
     }
 
@@ -211,8 +228,12 @@ impl Outputs {
     }
 
     pub(crate) fn send(&mut self, to: u32, frame: Frame) {
-        let frame = self.add_frame(frame, None);
-        self.push(Output::Send { to, frame });
+        let frame = self.add_frame(frame);
+        self.push(Output::Send {
+            to,
+            frame,
+            sequence_id: 0,
+        });
     }
 
     pub(crate) fn interest(&mut self, bucket: Bucket, is_interested: bool) {

@@ -1,6 +1,6 @@
 //! Connections by slot, and the hubs, groups and users they are in. Both directions are kept here and only here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hubwire_protocol::names::{GroupName, Hub, UserId};
@@ -13,6 +13,8 @@ use crate::interest::{Bucket, Interest};
 use crate::limits::HubSettings;
 use crate::output::Outputs;
 use crate::permission::Permissions;
+use crate::recovery::Reliable;
+use crate::session::Extras;
 use crate::timers::Time;
 
 const NOBODY: u32 = u32::MAX;
@@ -41,6 +43,10 @@ pub(crate) struct Connection {
     pub(crate) acks: AckHistory,
     /// Absent in event mode, which nearly every connection is in.
     pub(crate) raw_mode: Option<Box<RawMode>>,
+    /// Present on reliable connections.
+    pub(crate) reliable: Option<Box<Reliable>>,
+    /// Absent unless the connection has streams or to do with group state.
+    pub(crate) extras: Option<Box<Extras>>,
     hub: u32,
     hub_position: u32,
     /// Neighbours in the ring-less list of the user's connections.
@@ -83,6 +89,8 @@ pub(crate) struct HubEntry {
     groups: HashMap<GroupName, u32>,
     /// The first connection of each user.
     users: HashMap<UserId, u32>,
+    /// Who watches the states of a group, by slot, and whether they have had the first of them.
+    watchers: HashMap<GroupName, BTreeMap<u32, bool>>,
 }
 
 #[derive(Debug)]
@@ -150,12 +158,21 @@ impl Registry {
         &self.hubs[connection.hub as usize]
     }
 
+    /// Returns the name of the hub of an active connection.
+    pub(crate) fn hub_name(&self, slot: u32) -> Hub {
+        self.hub_of(&self.connections[slot as usize]).name.clone()
+    }
+
     /// Makes an active connection, visible in its hub and under its user.
     pub(crate) fn insert(&mut self, new: NewConnection, out: &mut Outputs) -> u32 {
         let hub = self.hub_entry(&new.hub, new.settings, out);
         let entry = &mut self.hubs[hub as usize];
         let slot = self.connections.vacant_key() as u32;
         let hub_position = entry.connections.len() as u32;
+        let reliable = new
+            .subprotocol
+            .is_reliable()
+            .then(|| Box::new(Reliable::new(entry.settings.reliable_buffer)));
         entry.connections.push(Receiver {
             slot,
             subprotocol: new.subprotocol,
@@ -187,6 +204,8 @@ impl Registry {
                 RawMode::Event => None,
                 publish @ RawMode::Publish { .. } => Some(Box::new(publish)),
             },
+            reliable,
+            extras: None,
             hub,
             hub_position,
             user_previous: NOBODY,
@@ -349,6 +368,56 @@ impl Registry {
         })
     }
 
+    /// Notes that an active connection watches the states of a group. Others' changes reach it once it is live.
+    pub(crate) fn watch(&mut self, slot: u32, group: &GroupName, out: &mut Outputs) {
+        let hub = self.connections[slot as usize].hub as usize;
+        let entry = &mut self.hubs[hub];
+        let watchers = entry.watchers.entry(group.clone()).or_default();
+        let is_first = watchers.is_empty();
+        watchers.entry(slot).or_insert(false);
+        if is_first {
+            let bucket = Bucket::of_group_state(&entry.name, group);
+            self.add_interest(bucket, out);
+        }
+    }
+
+    /// Notes that a watcher gets the states of a group as they are, and from now on every change. False if it does not watch.
+    pub(crate) fn watch_live(&mut self, slot: u32, group: &GroupName) -> bool {
+        let hub = self.connections[slot as usize].hub as usize;
+        let watchers = self.hubs[hub].watchers.get_mut(group);
+        watchers
+            .and_then(|watchers| watchers.get_mut(&slot))
+            .map(|is_live| *is_live = true)
+            .is_some()
+    }
+
+    /// Notes that a connection no longer watches; without effect if it does not.
+    pub(crate) fn unwatch(&mut self, slot: u32, group: &GroupName, out: &mut Outputs) {
+        let hub = self.connections[slot as usize].hub as usize;
+        let entry = &mut self.hubs[hub];
+        let Some(watchers) = entry.watchers.get_mut(group) else {
+            return;
+        };
+        if watchers.remove(&slot).is_some() && watchers.is_empty() {
+            entry.watchers.remove(group);
+            let bucket = Bucket::of_group_state(&entry.name, group);
+            self.remove_interest(bucket, out);
+        }
+    }
+
+    /// Returns those who get every change of the states of a group.
+    pub(crate) fn watchers(&self, hub: &Hub, group: &GroupName) -> impl Iterator<Item = Receiver> {
+        self.hub(hub)
+            .and_then(|entry| entry.watchers.get(group))
+            .into_iter()
+            .flatten()
+            .filter(|(_, is_live)| **is_live)
+            .filter_map(|(&slot, _)| {
+                let subprotocol = self.get(slot)?.subprotocol;
+                Some(Receiver { slot, subprotocol })
+            })
+    }
+
     /// Tells whether an active connection is in a group.
     pub(crate) fn is_member(&self, connection: &Connection, group: &str) -> bool {
         let groups = &self.hub_of(connection).groups;
@@ -396,6 +465,7 @@ impl Registry {
             connections: Vec::new(),
             groups: HashMap::new(),
             users: HashMap::new(),
+            watchers: HashMap::new(),
         }) as u32;
         self.hub_by_name.insert(name.clone(), hub);
         self.add_interest(Bucket::of_hub(name), out);

@@ -1,25 +1,44 @@
 //! What a client's messages do, a file for each kind of client.
 
+mod group_state;
 mod pubsub;
 mod simple;
+mod streams;
+
+pub(crate) use group_state::GroupStates;
 
 use std::sync::Arc;
 
-use hubwire_protocol::message::{Content, DataMessage, From};
+use hubwire_protocol::message::{Content, DataMessage, Fragment, From};
 use hubwire_protocol::names::GroupName;
-use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
+use hubwire_protocol::subprotocol::{Format, WireKind};
 
 use crate::command::{Action, Command, Selection, Target};
 use crate::input::ConnectionKey;
 use crate::outgoing::Message;
-use crate::output::{Output, Outputs};
+use crate::output::{Ended, Output, Outputs};
+use crate::session::streams::Stream;
 use crate::shard::Shard;
 use crate::timers::Time;
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    streams: Vec<Stream>,
+    /// When the streams are looked at next, by the timer of which generation of the connection.
+    stream_timer: Option<(Time, u32)>,
+    /// Groups in which the connection shows a state.
+    shown: Vec<GroupName>,
+    /// Groups whose states it watches.
+    watched: Vec<GroupName>,
+}
 
 /// What a client publishes to a group.
 struct Publish {
     group: GroupName,
     content: Content,
+    /// Set for a part of a stream.
+    fragment: Option<Fragment>,
     no_echo: bool,
     ttl_seconds: u16,
 }
@@ -37,10 +56,31 @@ impl Shard {
         let Some(connection) = self.registry.get(key.slot) else {
             return;
         };
-        match connection.subprotocol {
-            Subprotocol::Simple => self.simple_message(now, key.slot, kind, payload, out),
-            Subprotocol::Json => self.json_message(now, key.slot, payload, out),
+        match connection.subprotocol.format() {
+            Format::Simple => self.simple_message(now, key.slot, kind, payload, out),
+            Format::Json => self.json_message(now, key.slot, payload, out),
+            Format::Protobuf => self.protobuf_message(now, key.slot, kind, payload, out),
         }
+    }
+
+    /// Ends what an ended connection had beside its memberships, while it is still in its hub.
+    pub(crate) fn end_extras(
+        &mut self,
+        slot: u32,
+        ended: &Ended,
+        extras: Extras,
+        out: &mut Outputs,
+    ) {
+        for group in &extras.watched {
+            self.registry.unwatch(slot, group, out);
+        }
+        self.clear_group_states(ended, extras.shown);
+        self.cancel_streams(ended, extras.streams);
+    }
+
+    fn extras_mut(&mut self, slot: u32) -> Option<&mut Extras> {
+        let connection = self.registry.get_mut(slot)?;
+        connection.extras.as_deref_mut()
     }
 
     /// Publishes for a connection that may: here at once, and to the other shards and nodes by the same command.
@@ -54,6 +94,7 @@ impl Shard {
                 user: connection.user.clone(),
             },
             content: publish.content,
+            stream: publish.fragment,
         };
         let command = Command {
             hub: self.registry.hub_of(connection).name.clone(),

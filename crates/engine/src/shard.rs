@@ -1,37 +1,54 @@
+use std::collections::VecDeque;
+
 use hubwire_protocol::close::{Close, app_server_closed_message};
 use hubwire_protocol::message::ControlMessage;
 use hubwire_protocol::names::Hub;
 
-use crate::command::{Action, Command};
+use crate::command::{Action, Command, Route};
 use crate::connection_id::ConnectionId;
 use crate::input::{ConnectionKey, Input, Open, ReplyToken, SocketEnd};
-use crate::limits::Limits;
-use crate::output::{CloseCategory, Ended, Output, Outputs, Reply};
+use crate::interest::Bucket;
+use crate::limits::ShardSettings;
+use crate::output::{CloseCategory, Ended, Output, Outputs, Reply, Started};
 use crate::permission::Permissions;
+use crate::recovery::Link;
 use crate::registry::{NewConnection, Registry, State};
+use crate::session::GroupStates;
 use crate::timers::{Time, Timer, Timers};
+use crate::unacked::Unacked;
 
 /// A set of connections with everything about them, owned by one thread.
 #[derive(Debug)]
 pub struct Shard {
-    node: u16,
-    number: u16,
-    generation: u32,
-    pub(crate) limits: Limits,
+    pub(crate) settings: ShardSettings,
+    pub(crate) generation: u32,
     pub(crate) registry: Registry,
-    timers: Timers,
+    pub(crate) timers: Timers,
+    /// States of the groups that have their home here.
+    pub(crate) group_states: GroupStates,
+    /// What has followed from the input at hand and is to be done before the next.
+    pub(crate) deferred: VecDeque<Command>,
+    /// Room for the reliable receivers of a message.
+    pub(crate) reliable_receivers: Vec<u32>,
+    /// Messages that reliable connections have not acknowledged.
+    pub(crate) unacked_messages: usize,
+    /// Reliable connections without a socket.
+    pub(crate) detached: usize,
 }
 
 impl Shard {
-    /// Makes an empty shard; `node` and `number` go into the ids of its connections.
-    pub fn new(node: u16, number: u16, limits: Limits) -> Self {
+    /// Makes an empty shard.
+    pub fn new(settings: ShardSettings) -> Self {
         Self {
-            node,
-            number,
+            settings,
             generation: 0,
-            limits,
             registry: Registry::new(),
             timers: Timers::default(),
+            group_states: GroupStates::default(),
+            deferred: VecDeque::new(),
+            reliable_receivers: Vec::new(),
+            unacked_messages: 0,
+            detached: 0,
         }
     }
 
@@ -39,27 +56,30 @@ impl Shard {
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Outputs) {
         match input {
             Input::Open { open, reply } => self.open(now, *open, reply, out),
+            Input::Recover { recover, reply } => self.recover(now, recover, reply, out),
             Input::Attached { key } => self.attached(now, key),
             Input::Message { key, kind, payload } => {
-                if self.is_active(key) {
+                if self.is_linked(key) {
                     self.message(now, key, kind, payload, out);
                 }
             }
             Input::Fault { key, fault } => {
-                if self.is_active(key) {
+                if self.is_linked(key) {
                     self.close(now, key.slot, fault.close(), fault.category(), out);
                 }
             }
             Input::PeerClosed { key, code, reason } => {
-                if self.is_active(key) {
-                    let close = Close::echo(code, reason);
-                    self.close(now, key.slot, close, CloseCategory::Normal, out);
+                if self.is_linked(key) {
+                    self.peer_closed(now, key, code, reason, out);
                 }
             }
-            Input::SocketClosed { key, end } => self.socket_closed(key, end, out),
+            Input::SocketClosed { key, end } => self.socket_closed(now, key, end, out),
             Input::Command { command, reply } => self.command(now, command, reply, out),
             Input::Shutdown => self.shutdown(now, out),
             Input::Timeout => self.timeout(now, out),
+        }
+        while let Some(command) = self.deferred.pop_front() {
+            self.relay(now, command, out);
         }
     }
 
@@ -71,6 +91,16 @@ impl Shard {
     /// Returns how many groups have members here.
     pub fn group_count(&self) -> usize {
         self.registry.group_count()
+    }
+
+    /// Returns how many messages reliable connections have not acknowledged.
+    pub fn unacked_message_count(&self) -> usize {
+        self.unacked_messages
+    }
+
+    /// Returns how many connections have lost their socket and may recover.
+    pub fn detached_count(&self) -> usize {
+        self.detached
     }
 
     /// Notes that bytes came from a client, or that they could not come because its socket is deliberately not read.
@@ -86,6 +116,10 @@ impl Shard {
         let (permissions, ignored_roles) =
             Permissions::from_roles(open.roles.iter().map(String::as_str));
         self.generation = self.generation.wrapping_add(1);
+        let started = Started {
+            hub: open.hub.clone(),
+            subprotocol: open.subprotocol,
+        };
         let slot = self.registry.insert(
             NewConnection {
                 hub: open.hub,
@@ -94,7 +128,7 @@ impl Shard {
                 random: open.random,
                 subprotocol: open.subprotocol,
                 spelling: open.spelling,
-                user: open.user.clone(),
+                user: open.user,
                 now,
                 permissions,
                 raw_mode: open.raw_mode,
@@ -105,15 +139,14 @@ impl Shard {
             slot,
             generation: self.generation,
         };
-        out.push(Output::Opened { key });
-        let id = self.id(slot, open.random);
-        let connected = ControlMessage::Connected {
-            connection_id: &id.to_string(),
-            user: open.user.as_ref(),
-        };
-        if let Some(frame) = open.subprotocol.encode_control(&connected) {
-            out.send(slot, frame.into());
-        }
+        let connection = self.registry.get(slot);
+        let reliable = connection.and_then(|connection| connection.reliable.as_ref());
+        out.push(Output::Opened {
+            key,
+            reliable_buffer: reliable.map(|reliable| reliable.limits),
+        });
+        out.push(Output::Started(Box::new(started)));
+        self.send_connected(now, slot, out);
         for group in &open.groups {
             self.registry.join(slot, group, out);
         }
@@ -121,31 +154,61 @@ impl Shard {
             token: reply,
             reply: Reply::Opened {
                 key,
-                id,
+                id: self.id(slot, open.random),
                 ignored_roles,
             },
         });
     }
 
     fn attached(&mut self, now: Time, key: ConnectionKey) {
-        if !self.is_active(key) {
+        if !self.is_linked(key) {
             return;
         }
         self.heard(key, now);
+        if let Some(connection) = self.registry.get_mut(key.slot)
+            && let Some(reliable) = &mut connection.reliable
+        {
+            reliable.link = Link::Attached;
+        }
         if let Some(connection) = self.registry.get(key.slot) {
             let due = self.registry.hub_of(connection).settings.next_ping(now);
             self.timers.set(due, Timer::KeepAlive(key));
         }
     }
 
-    fn socket_closed(&mut self, key: ConnectionKey, end: SocketEnd, out: &mut Outputs) {
+    fn peer_closed(
+        &mut self,
+        now: Time,
+        key: ConnectionKey,
+        code: Option<u16>,
+        reason: &str,
+        out: &mut Outputs,
+    ) {
+        let close = Close::echo(code, reason);
+        let is_reliable = self
+            .registry
+            .get(key.slot)
+            .is_some_and(|connection| connection.reliable.is_some());
+        if is_reliable && code != Some(1000) {
+            self.close_socket(now, key, close, out);
+            self.detach(now, key, Link::Leaving);
+            return;
+        }
+        self.close(now, key.slot, close, CloseCategory::Normal, out);
+    }
+
+    fn socket_closed(&mut self, now: Time, key: ConnectionKey, end: SocketEnd, out: &mut Outputs) {
         let Some(connection) = self.registry.get(key.slot) else {
             return;
         };
         if connection.generation != key.generation {
             return;
         }
-        if connection.state == State::Active {
+        let state = connection.state;
+        if self.outlives_socket(now, key, end) {
+            return;
+        }
+        if state == State::Active {
             let (category, reason) = match end {
                 SocketEnd::Lost => (CloseCategory::ConnectionLost, "The connection was lost."),
                 SocketEnd::Dropped => (CloseCategory::Normal, ""),
@@ -184,7 +247,7 @@ impl Shard {
         let hub = &command.hub;
         match &command.action {
             Action::Send { to, message } => {
-                self.fan_out(hub, to, message, out);
+                self.fan_out(now, hub, to, message, out);
                 Reply::Matched(0)
             }
             Action::Close {
@@ -212,10 +275,10 @@ impl Shard {
                     match groups {
                         Some(groups) => {
                             for group in groups {
-                                self.registry.leave(slot, group, out);
+                                self.leave(slot, group, out);
                             }
                         }
-                        None => self.registry.leave_all(slot, out),
+                        None => self.leave_all(slot, out),
                     }
                 }
                 Reply::Matched(slots.len())
@@ -247,6 +310,29 @@ impl Shard {
                     Err(_) => Reply::Conflict,
                 }
             }),
+            Action::SetGroupState {
+                connection,
+                user,
+                group,
+                state,
+            } => {
+                let update = self.set_group_state(now, hub, connection, user, group, state);
+                self.deferred.extend(update);
+                Reply::Matched(0)
+            }
+            Action::GetGroupState { watcher, group } => {
+                let snapshot = self.group_state_snapshot(hub, watcher, group);
+                self.deferred.push_back(snapshot);
+                Reply::Matched(0)
+            }
+            Action::GroupStateSnapshot {
+                watcher,
+                group,
+                message,
+            } => {
+                self.deliver_snapshot(now, hub, watcher, group, message, out);
+                Reply::Matched(0)
+            }
             Action::CheckPermission {
                 connection,
                 permission,
@@ -258,6 +344,32 @@ impl Shard {
                 }
             }),
         }
+    }
+
+    /// Carries out a command here, if it concerns this shard, and hands it to the others that it concerns.
+    fn relay(&mut self, now: Time, command: Command, out: &mut Outputs) {
+        let (is_for_me, is_for_others) = match command.route() {
+            Route::Bucket(_) => (true, true),
+            Route::Owner(id) => {
+                let is_mine = self.settings.has(&id);
+                (is_mine, !is_mine)
+            }
+            Route::Home(bucket) => {
+                let is_mine = self.is_home(bucket);
+                (is_mine, !is_mine)
+            }
+        };
+        if is_for_me {
+            self.execute(now, &command, out);
+        }
+        if is_for_others {
+            out.push(Output::Relay(Box::new(command)));
+        }
+    }
+
+    /// Tells whether this shard keeps what belongs to a bucket.
+    pub(crate) fn is_home(&self, bucket: Bucket) -> bool {
+        bucket.home(self.settings.shards) == self.settings.number
     }
 
     fn change_permissions(
@@ -303,17 +415,22 @@ impl Shard {
 
     /// Sends the `disconnected` frame where the subprotocol has one.
     fn disconnected(&self, slot: u32, message: &str, out: &mut Outputs) {
-        let frame = self.registry.get(slot).and_then(|connection| {
-            connection
-                .subprotocol
-                .encode_control(&ControlMessage::Disconnected { message })
-        });
+        self.send_control(slot, &ControlMessage::Disconnected { message }, out);
+    }
+
+    /// Sends a message to one connection, where its subprotocol has such a frame and it has a socket.
+    pub(crate) fn send_control(&self, slot: u32, message: &ControlMessage<'_>, out: &mut Outputs) {
+        let frame = self
+            .registry
+            .get(slot)
+            .filter(|connection| !connection.link().is_detached())
+            .and_then(|connection| connection.subprotocol.format().encode_control(message));
         if let Some(frame) = frame {
             out.send(slot, frame.into());
         }
     }
 
-    /// Ends an active connection and starts the closing handshake of its socket.
+    /// Ends an active connection and starts the closing handshake of its socket, if it has one that is open.
     pub(crate) fn close(
         &mut self,
         now: Time,
@@ -325,32 +442,63 @@ impl Shard {
         let Some(connection) = self.registry.get(slot) else {
             return;
         };
+        let link = connection.link();
         let key = ConnectionKey {
             slot,
             generation: connection.generation,
         };
         self.end(slot, category, close.reason.clone(), out);
+        match link {
+            Link::Opening | Link::Recovering | Link::Attached => {
+                self.close_socket(now, key, close, out);
+            }
+            Link::Leaving => {}
+            Link::Lost => self.registry.free(slot),
+        }
+    }
+
+    /// Starts the closing handshake of a socket.
+    fn close_socket(&mut self, now: Time, key: ConnectionKey, close: Close, out: &mut Outputs) {
         out.push(Output::Close {
-            to: slot,
+            to: key.slot,
             close: Box::new(close),
         });
-        let deadline = now.after_ms(self.limits.close_timeout_ms);
+        let deadline = now.after_ms(self.settings.limits.close_timeout_ms);
         self.timers.set(deadline, Timer::CloseDeadline(key));
     }
 
-    /// Ends an active connection: from here on nobody sees it, and only its socket is left.
-    fn end(&mut self, slot: u32, category: CloseCategory, reason: String, out: &mut Outputs) {
-        let Some(connection) = self.registry.get(slot) else {
+    /// Ends an active connection: from here on nobody sees it, and only its socket is left, if it has one.
+    pub(crate) fn end(
+        &mut self,
+        slot: u32,
+        category: CloseCategory,
+        reason: String,
+        out: &mut Outputs,
+    ) {
+        let Some(id) = self.id_of(slot) else {
             return;
         };
+        let Some(connection) = self.registry.get_mut(slot) else {
+            return;
+        };
+        let extras = connection.extras.take();
+        if let Some(reliable) = &mut connection.reliable {
+            self.unacked_messages -= reliable.unacked.len();
+            self.detached -= usize::from(reliable.link.is_detached());
+            reliable.unacked = Unacked::default();
+        }
+        let connection = &*connection;
         let ended = Ended {
-            id: self.id(slot, connection.random),
-            hub: self.registry.hub_of(connection).name.clone(),
+            id,
             subprotocol: connection.subprotocol,
             user: connection.user.clone(),
+            hub: self.registry.hub_name(slot),
             category,
             reason,
         };
+        if let Some(extras) = extras {
+            self.end_extras(slot, &ended, *extras, out);
+        }
         self.registry.unlink(slot, out);
         out.push(Output::Ended(Box::new(ended)));
     }
@@ -362,27 +510,41 @@ impl Shard {
                 Timer::CloseDeadline(key) => {
                     let is_closing = self.registry.get(key.slot).is_some_and(|connection| {
                         connection.generation == key.generation
-                            && connection.state == State::Closing
+                            && (connection.state == State::Closing
+                                || connection.link() == Link::Leaving)
                     });
                     if is_closing {
                         out.push(Output::Abort { to: key.slot });
                     }
                 }
+                Timer::RecoveryWindow(key) => self.recovery_timed_out(key, out),
+                Timer::Streams(key) => self.streams_due(now, key, out),
             }
         }
     }
 
     fn keep_alive(&mut self, now: Time, key: ConnectionKey, out: &mut Outputs) {
-        if !self.is_active(key) {
+        if !self.is_linked(key) {
             return;
+        }
+        if let Some(connection) = self.registry.get_mut(key.slot)
+            && let Some(reliable) = &mut connection.reliable
+            && reliable.unacked.is_empty()
+        {
+            reliable.unacked.shrink();
         }
         let Some(connection) = self.registry.get(key.slot) else {
             return;
         };
         let settings = &self.registry.hub_of(connection).settings;
         if now.since_ms(connection.last_heard) >= settings.silence_max_ms() {
-            let reason = "The client did not answer pings.".to_owned();
-            self.end(key.slot, CloseCategory::PingTimeout, reason, out);
+            match connection.reliable.is_some() {
+                true => self.detach(now, key, Link::Leaving),
+                false => {
+                    let reason = "The client did not answer pings.".to_owned();
+                    self.end(key.slot, CloseCategory::PingTimeout, reason, out);
+                }
+            }
             out.push(Output::Abort { to: key.slot });
             return;
         }
@@ -394,16 +556,25 @@ impl Shard {
             .set(due.max(now.after_ms(1)), Timer::KeepAlive(key));
     }
 
-    fn is_active(&self, key: ConnectionKey) -> bool {
+    pub(crate) fn is_active(&self, key: ConnectionKey) -> bool {
         self.registry.get(key.slot).is_some_and(|connection| {
             connection.generation == key.generation && connection.state == State::Active
         })
     }
 
+    /// Tells whether an active connection has a socket, or waits for one that is on its way.
+    fn is_linked(&self, key: ConnectionKey) -> bool {
+        self.is_active(key)
+            && self
+                .registry
+                .get(key.slot)
+                .is_some_and(|connection| !connection.link().is_detached())
+    }
+
     fn id(&self, slot: u32, random: [u8; 16]) -> ConnectionId {
         ConnectionId {
-            node: self.node,
-            shard: self.number,
+            node: self.settings.node,
+            shard: self.settings.number,
             slot,
             random,
         }
@@ -412,8 +583,7 @@ impl Shard {
     /// Returns the slot of an active connection of a hub.
     pub(crate) fn find(&self, hub: &Hub, id: &ConnectionId) -> Option<u32> {
         let connection = self.registry.get(id.slot)?;
-        let is_it = id.node == self.node
-            && id.shard == self.number
+        let is_it = self.settings.has(id)
             && connection.random == id.random
             && connection.state == State::Active
             && self.registry.hub_of(connection).name == *hub;

@@ -36,10 +36,14 @@ pub(crate) enum Timer {
     KeepAlive(ConnectionKey),
     /// Drop the socket of a connection that was closed.
     CloseDeadline(ConnectionKey),
+    /// End a connection that has not recovered.
+    RecoveryWindow(ConnectionKey),
+    /// Ack fragments of the connection's streams, or end those that are idle.
+    Streams(ConnectionKey),
 }
 
 /// All timers of a shard. A timer is never cancelled: one that no longer means anything is ignored when it is due, which
-/// happens within a keep-alive interval, so there are about as many entries as connections.
+/// happens within a keep-alive interval or a recovery window, so there are about as many entries as connections.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Time, Timer)>>,

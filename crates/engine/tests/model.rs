@@ -9,14 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hubwire_engine::{
     Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, HubSettings, Input, Limits,
-    Message, Open, Output, Outputs, RawMode, Reply, ReplyToken, Selection, Shard, SocketEnd,
-    Target, Time,
+    Message, Open, Output, Outputs, RawMode, Reply, ReplyToken, Selection, Shard, ShardSettings,
+    SocketEnd, Target, Time,
 };
 use hubwire_protocol::message::{Content, DataMessage, From};
 use hubwire_protocol::metadata::Metadata;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::payload::{DataType, Payload};
 use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
+use hubwire_protocol::token::ReconnectionKey;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -140,7 +141,14 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         Self {
-            shard: Shard::new(1, 2, Limits::default()),
+            shard: Shard::new(ShardSettings {
+                node: 1,
+                number: 2,
+                shards: 3,
+                unix_origin_ms: 0,
+                reconnection_key: ReconnectionKey::new(b"key"),
+                limits: Limits::default(),
+            }),
             model: BTreeMap::new(),
             opened: Vec::new(),
             slots: BTreeMap::new(),
@@ -419,8 +427,8 @@ impl Pair {
         self.reply = None;
         for output in outputs.list {
             match output {
-                Output::Send { to, frame } => {
-                    let payload = outputs.frames[frame.0 as usize].frame.payload();
+                Output::Send { to, frame, .. } => {
+                    let payload = outputs.frames[frame.0 as usize].payload();
                     if !payload.starts_with(br#"{"type":"system""#) {
                         self.received.push(self.slots[&to]);
                     }
@@ -442,7 +450,9 @@ impl Pair {
                 | Output::Ping { .. }
                 | Output::Close { .. }
                 | Output::Abort { .. }
-                | Output::Forward { .. } => {}
+                | Output::Forward { .. }
+                | Output::Relay(_)
+                | Output::Started(_) => {}
             }
         }
     }
@@ -558,7 +568,11 @@ fn message() -> Arc<Message> {
     };
     let from = From::Server;
     Arc::new(Message::new(
-        DataMessage { from, content },
+        DataMessage {
+            from,
+            content,
+            stream: None,
+        },
         Time::from_ms(0),
         0,
     ))

@@ -33,10 +33,18 @@ closes! {
     invalid_json_message = 1007, "The client message is not a valid JSON protocol message.";
     /// The subprotocol wants text messages and got a binary one.
     json_requires_text = 1003, "The JSON subprotocol requires text messages.";
+    /// A frame of the protobuf subprotocols cannot be understood or breaks a rule.
+    invalid_protobuf_message = 1007, "The client message is not a valid protobuf.webpubsub.azure.v1 protocol message.";
+    /// The subprotocol wants binary messages and got a text one.
+    protobuf_requires_binary = 1003, "The protobuf.webpubsub.azure.v1 subprotocol requires binary messages.";
     /// A message is longer than the limit.
     message_too_large = 1009, "The client message is too large.";
     /// The receiver is too slow: what waits for it has reached a limit.
     outbound_queue_full = 1008, "The outbound message queue is full.";
+    /// A reliable connection has as many messages unacknowledged as it may.
+    reliable_buffer_full = 1008, "The reliable message buffer is full.";
+    /// There is no such connection to recover, or the token is not for it.
+    not_recovered = 1008, "The connection could not be recovered.";
     /// The connection was active, but its socket came too late.
     not_activated = 1008, "The connection could not be activated.";
     /// A simple client in publish mode has no permission for its group.

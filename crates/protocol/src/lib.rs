@@ -2,7 +2,7 @@
 //!
 //! | peer | files |
 //! | --- | --- |
-//! | client | [`subprotocol`] (negotiation and one file per format), [`message`], [`payload`], [`metadata`], [`close`] |
+//! | client | [`subprotocol`] (negotiation and one file per format), [`message`], [`payload`], [`metadata`], [`state`], [`close`] |
 //! | caller of the REST API | [`rest`] (versions, error codes), [`token`], [`filter`], [`connection_string`] |
 //! | everyone | [`names`], [`http`] (paths, queries, content types) |
 //!
@@ -10,6 +10,7 @@
 
 pub mod close;
 pub mod connection_string;
+mod entries;
 pub mod filter;
 pub mod http;
 pub mod message;
@@ -17,5 +18,6 @@ pub mod metadata;
 pub mod names;
 pub mod payload;
 pub mod rest;
+pub mod state;
 pub mod subprotocol;
 pub mod token;

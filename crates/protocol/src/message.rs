@@ -1,11 +1,16 @@
 //! What clients say to the service and what it says to them, whatever the subprotocol.
 
 use crate::metadata::Metadata;
-use crate::names::{EventName, GroupName, UserId};
+use crate::names::{EventName, GroupName, StreamId, UserId};
 use crate::payload::Payload;
+use crate::state::{GroupState, StateItem};
 
 /// Longest message time to live. Seconds. Source: client-protocols 0.
 pub const TTL_SECONDS_MAX: u16 = 300;
+/// Idle timeout of a stream whose start names none. Milliseconds. Source: client-protocols 3.8.
+pub const STREAM_IDLE_TIMEOUT_DEFAULT_MS: u32 = 300_000;
+/// Longest idle timeout of a stream. Milliseconds. Source: client-protocols 3.8.
+pub const STREAM_IDLE_TIMEOUT_MAX_MS: u32 = 3_600_000;
 
 /// A message's payload with what travels beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,80 @@ pub enum ClientMessage {
         /// The highest sequence id received.
         sequence_id: u64,
     },
+    /// Opens a stream to a group.
+    StartStream {
+        /// The group.
+        group: GroupName,
+        /// Names the stream among the connection's.
+        stream: StreamId,
+        /// Leaves the sender out of all of it even if it is a member.
+        no_echo: bool,
+        /// Milliseconds without a fragment or keep-alive after which the stream ends, from 1 to
+        /// [`STREAM_IDLE_TIMEOUT_MAX_MS`].
+        idle_timeout_ms: u32,
+        /// The frame carries data too, which makes it a bad request.
+        has_data: bool,
+    },
+    /// Publishes a fragment of a stream, or keeps the stream open.
+    StreamData {
+        /// The stream.
+        stream: StreamId,
+        /// The fragment with its number, from 1 on; `None` only keeps the stream open.
+        fragment: Option<(u64, Payload)>,
+    },
+    /// Ends a stream.
+    EndStream {
+        /// The stream.
+        stream: StreamId,
+        /// Why, if not because it is complete.
+        error: Option<UserStreamError>,
+    },
+    /// Raises a user event and wants its answer.
+    Invoke {
+        /// Names the invocation among the connection's, never empty.
+        invocation_id: String,
+        /// The event; `None` if the invocation is for something that is not an event.
+        event: Option<EventName>,
+        /// Its data, if any.
+        content: Option<Content>,
+    },
+    /// No longer wants the answer to an invocation.
+    CancelInvocation {
+        /// The invocation.
+        invocation_id: String,
+    },
+    /// Sets what the connection shows of itself in a group, or clears it.
+    SetGroupState {
+        /// The group.
+        group: GroupName,
+        /// The entries; `None` clears them.
+        state: Option<GroupState>,
+        /// Asks for an ack.
+        ack_id: Option<u64>,
+    },
+    /// Wants the states of a group's members, now and whenever one changes.
+    SubscribeGroupState {
+        /// The group.
+        group: GroupName,
+        /// Asks for an ack.
+        ack_id: Option<u64>,
+    },
+    /// No longer wants them.
+    UnsubscribeGroupState {
+        /// The group.
+        group: GroupName,
+        /// Asks for an ack.
+        ack_id: Option<u64>,
+    },
+}
+
+/// What a publisher says of a stream that it gives up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserStreamError {
+    /// For people.
+    pub message: Option<String>,
+    /// For programs; the publisher's own.
+    pub user_error_code: Option<String>,
 }
 
 /// Who a data message comes from, as its receivers see it.
@@ -85,6 +164,89 @@ pub struct DataMessage {
     pub from: From,
     /// What it carries.
     pub content: Content,
+    /// Which part of a stream it is, if it is one.
+    pub stream: Option<Fragment>,
+}
+
+impl DataMessage {
+    /// Tells whether it is the last message of a stream, which carries no data.
+    pub fn is_end_of_stream(&self) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(|fragment| fragment.end.is_some())
+    }
+}
+
+/// A message's place in a stream. Source: client-protocols 3.8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The stream, unique among those of its publisher only.
+    pub stream: StreamId,
+    /// The fragment's number, from 1 on. Not the sequence id of reliable connections.
+    pub sequence_id: u64,
+    /// Set in the last message of a stream, which carries no data.
+    pub end: Option<StreamEnd>,
+}
+
+/// How a stream ended, as its subscribers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Why, if not because it is complete.
+    pub error: Option<StreamError>,
+}
+
+/// Why a stream ended early, as its subscribers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamError {
+    /// What went wrong, for programs.
+    pub name: StreamErrorName,
+    /// What went wrong, for people, and the publisher's own code.
+    pub details: UserStreamError,
+}
+
+/// Why a stream is refused, a fragment is, or a stream ended early. Source: client-protocols 3.8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamErrorName {
+    /// The publisher has no permission, or no longer.
+    Forbidden,
+    /// The stream exists already, there are too many, or its start carries data.
+    BadRequest,
+    /// Fragments are missing before this one.
+    InvalidSequenceId,
+    /// There is no such stream.
+    StreamNotFound,
+    /// Nothing came for the stream's idle timeout.
+    IdleTimeout,
+    /// The publisher said so.
+    UserError,
+    /// The publisher is gone.
+    Cancelled,
+}
+
+impl StreamErrorName {
+    /// Returns the name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Forbidden",
+            Self::BadRequest => "BadRequest",
+            Self::InvalidSequenceId => "InvalidSequenceId",
+            Self::StreamNotFound => "StreamNotFound",
+            Self::IdleTimeout => "IdleTimeout",
+            Self::UserError => "UserError",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+}
+
+/// States of members of a group, to a connection that has subscribed to them. Numbered and replayed like data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStateMessage {
+    /// The group.
+    pub group: GroupName,
+    /// All that there are, instead of those that have changed.
+    pub is_snapshot: bool,
+    /// The states.
+    pub items: Vec<StateItem>,
 }
 
 /// Why a request with an ack id failed. Source: client-protocols 3.6.
@@ -127,6 +289,8 @@ pub enum ControlMessage<'a> {
         connection_id: &'a str,
         /// Its user, if any.
         user: Option<&'a UserId>,
+        /// What a new socket proves with that it continues this connection; reliable ones only.
+        reconnection_token: Option<&'a str>,
     },
     /// The last frame before a close that the application or the operator asked for.
     Disconnected {
@@ -142,4 +306,43 @@ pub enum ControlMessage<'a> {
     },
     /// The answer to a ping.
     Pong,
+    /// The answer to an invocation.
+    InvokeResponse {
+        /// The client's name for it.
+        invocation_id: &'a str,
+        /// What was answered, if anything; on failure a name for programs and a text for people.
+        outcome: Result<Option<&'a Content>, NamedError<'a>>,
+    },
+    /// Confirms the fragments of a stream before a number.
+    StreamAck {
+        /// The stream.
+        stream: &'a StreamId,
+        /// The number of the next fragment.
+        expected_sequence_id: u64,
+    },
+    /// Refuses a fragment; the stream stays open.
+    StreamNack {
+        /// The stream.
+        stream: &'a StreamId,
+        /// The number of the next fragment.
+        expected_sequence_id: u64,
+        /// Why.
+        error: NamedError<'a>,
+    },
+    /// A stream is closed, or never was open.
+    StreamClosed {
+        /// The stream.
+        stream: &'a StreamId,
+        /// Why, if not because its publisher ended it.
+        error: Option<NamedError<'a>>,
+    },
+}
+
+/// An error with a name for programs and a text for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedError<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The text.
+    pub message: &'a str,
 }

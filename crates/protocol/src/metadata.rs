@@ -1,5 +1,7 @@
 //! Metadata that travels with a message: names and values beside the payload. Source: client-protocols 3.4, rest-api 2.4.
 
+use crate::entries::Entries;
+
 /// Longest metadata key. Bytes.
 pub const KEY_MAX: usize = 256;
 /// Longest metadata value. Bytes.
@@ -32,10 +34,7 @@ pub enum MetadataError {
 
 /// Checked metadata, in the order it was given. Keys keep their letter case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
-    entries: Vec<(String, String)>,
-    total: usize,
-}
+pub struct Metadata(Entries);
 
 impl Metadata {
     /// Adds an entry.
@@ -59,28 +58,22 @@ impl Metadata {
         {
             return Err(MetadataError::ValueCharacters(key));
         }
-        let total = self.total + key.len() + value.len();
-        if total > TOTAL_MAX {
+        if self.0.total_with(&key, &value) > TOTAL_MAX {
             return Err(MetadataError::TotalLength);
         }
-        if self.entries.iter().any(|(known, _)| *known == key) {
-            return Err(MetadataError::DuplicateKey(key));
-        }
-        self.total = total;
-        self.entries.push((key, value));
-        Ok(())
+        self.0
+            .insert(key, value)
+            .map_err(MetadataError::DuplicateKey)
     }
 
     /// Returns the entries in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter()
     }
 
     /// Tells whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.0.is_empty()
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub const GROUP_NAME_MAX: usize = 1024;
 /// Longest hub or event name. ASCII characters.
 pub const HUB_NAME_MAX: usize = 128;
+/// Longest stream id. Bytes. Source: client-protocols 3.8 (ours).
+pub const STREAM_ID_MAX: usize = 256;
 /// Longest user id. UTF-16 code units. Source: rest-api 6 (ours; no bound is published).
 pub const USER_ID_MAX: usize = 1024;
 
@@ -26,6 +28,9 @@ pub enum NameError {
     /// Not an event name.
     #[error("Invalid event name.")]
     Event,
+    /// Not a stream id.
+    #[error("Invalid stream ID.")]
+    Stream,
 }
 
 macro_rules! shared_name {
@@ -76,6 +81,10 @@ shared_name! {
 shared_name! {
     /// The name of a user event.
     EventName
+}
+shared_name! {
+    /// A publisher's name for one of its streams.
+    StreamId
 }
 
 impl Hub {
@@ -145,6 +154,20 @@ impl EventName {
         match is_valid {
             true => Ok(Self(name.into())),
             false => Err(NameError::Event),
+        }
+    }
+}
+
+impl StreamId {
+    /// Checks a stream id: 1 to 256 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::Stream`] for any other text.
+    pub fn new(id: &str) -> Result<Self, NameError> {
+        match !id.is_empty() && id.len() <= STREAM_ID_MAX {
+            true => Ok(Self(id.into())),
+            false => Err(NameError::Stream),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Access tokens: JSON Web Tokens signed with an access key. Source: rest-api 3.
 
 mod audience;
+mod reconnection;
 
 pub use audience::{audience_host, client_audience_matches, rest_audience_matches};
+pub use reconnection::ReconnectionKey;
 
 use std::collections::BTreeMap;
 

@@ -16,6 +16,8 @@ pub mod http_query;
 pub mod json_message;
 #[path = "../../../fuzz/src/names.rs"]
 pub mod names;
+#[path = "../../../fuzz/src/protobuf_message.rs"]
+pub mod protobuf_message;
 #[path = "../../../fuzz/src/replay.rs"]
 pub mod replay;
 #[path = "../../../fuzz/src/token.rs"]
@@ -24,6 +26,11 @@ pub mod token;
 #[test]
 fn parser_and_encoder_of_json_messages_agree_on_the_corpus() {
     replay::run(&corpus("json_message"), 20_000, json_message::run);
+}
+
+#[test]
+fn parser_and_encoder_of_protobuf_messages_agree_on_the_corpus() {
+    replay::run(&corpus("protobuf_message"), 20_000, protobuf_message::run);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use bytes::Bytes;
-use hubwire_protocol::message::{ClientMessage, Content};
+use hubwire_protocol::message::{ClientMessage, Content, UserStreamError};
 use hubwire_protocol::metadata::Metadata;
-use hubwire_protocol::names::{EventName, GroupName};
+use hubwire_protocol::names::{EventName, GroupName, StreamId};
 use hubwire_protocol::payload::{DataType, Payload};
+use hubwire_protocol::state::GroupState;
 use hubwire_protocol::subprotocol::json;
 
 #[test]
@@ -234,8 +235,7 @@ fn long_number_is_kept_byte_for_byte() {
 #[test]
 fn deep_nesting_is_no_recursion() {
     let value = "[".repeat(100_000) + &"]".repeat(100_000);
-    let expected = send_message(content(DataType::Json, value.as_bytes()));
-    accepts(&send(&format!(r#""data":{value}"#)), expected);
+    refuses(&send(&format!(r#""data":{value}"#)));
     accepts(
         &format!(r#"{{"type":"ping","x":{value}}}"#),
         ClientMessage::Ping,
@@ -245,6 +245,34 @@ fn deep_nesting_is_no_recursion() {
     refuses(&send(&format!(r#""data":{}"#, "[".repeat(100_000))));
     refuses(&"[".repeat(100_000));
     refuses(&r#"{"x":"#.repeat(100_000));
+}
+
+#[test]
+fn json_data_may_nest_64_deep_and_no_deeper() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let objects = |depth: usize| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+    let in_a_string = format!("[\"{}\\\"{}\"]", "[".repeat(100), "{".repeat(100));
+    let beside_each_other = format!("[{}]", vec!["{}"; 1000].join(","));
+    for value in [nested(64), objects(64), in_a_string, beside_each_other] {
+        let data = content(DataType::Json, value.as_bytes());
+        let fields = format!(r#""data":{value}"#);
+        accepts(&send(&fields), send_message(data.clone()));
+        accepts(&event(&fields), event_message("e", data.clone()));
+        accepts(&invoke(&fields), invoke_message(Some("e"), Some(data)));
+    }
+    for value in [nested(65), objects(65)] {
+        let fields = format!(r#""data":{value},"dataType":"json""#);
+        refuses(&send(&fields));
+        refuses(&event(&fields));
+        refuses(&invoke(&fields));
+        refuses(&stream_data(&format!(r#""streamSequenceId":1,{fields}"#)));
+        refuses(&start(&format!(r#"{{"streamId":"s"}},{fields}"#)));
+    }
+    let text = nested(65);
+    accepts(
+        &send(&format!(r#""data":"{text}","dataType":"text""#)),
+        send_message(content(DataType::Text, text.as_bytes())),
+    );
 }
 
 /// Checklist 56.
@@ -625,24 +653,498 @@ fn bytes_that_are_not_utf8_are_refused() {
     refuses_bytes(b"{\"type\":\"sendToGroup\",\"group\":\"g\",\"data\":\"\xED\xA0\x80\",\"dataType\":\"text\"}");
 }
 
-/// Streams are not served, so a frame that starts one is refused.
+/// Section 3.8, rule 1.
 #[test]
-fn stream_is_refused_unless_it_is_null() {
-    for stream in [r#"{"streamId":"s"}"#, "{}", "1", "false", r#""s""#] {
+fn stream_of_a_send_starts_a_stream() {
+    accepts(&start(r#"{"streamId":"s"}"#), start_message("s", 300_000));
+    accepts(
+        &start(r#"{"streamId":"s","idleTimeoutMs":null,"x":[1]}"#),
+        start_message("s", 300_000),
+    );
+    accepts(
+        &start(r#"{"idleTimeoutMs":5000,"stream\u0049d":"\u00fc"}"#),
+        start_message("ü", 5000),
+    );
+    accepts(
+        r#"{"type":"SENDTOGROUP","group":"g","noEcho":true,"stream":{"streamId":"s"}}"#,
+        ClientMessage::StartStream {
+            group: GroupName::new("g").unwrap(),
+            stream: StreamId::new("s").unwrap(),
+            no_echo: true,
+            idle_timeout_ms: 300_000,
+            has_data: false,
+        },
+    );
+}
+
+/// Section 3.8, rule 1.
+#[test]
+fn idle_timeout_of_a_stream_is_an_integer_from_1_to_3600000() {
+    for timeout_ms in [1, 3_600_000] {
+        accepts(
+            &start(&format!(
+                r#"{{"streamId":"s","idleTimeoutMs":{timeout_ms}}}"#
+            )),
+            start_message("s", timeout_ms),
+        );
+    }
+    for value in [
+        "0",
+        "3600001",
+        "-1",
+        "4294967297",
+        "1.0",
+        "1e3",
+        r#""1000""#,
+        "true",
+        "[]",
+    ] {
+        refuses(&start(&format!(
+            r#"{{"streamId":"s","idleTimeoutMs":{value}}}"#
+        )));
+    }
+}
+
+/// Section 3.8, rule 1.
+#[test]
+fn stream_id_is_a_string_of_1_to_256_bytes() {
+    for id in ["s".repeat(256), "ü".repeat(128), " ".to_owned()] {
+        let stream = StreamId::new(&id).unwrap();
+        accepts(
+            &start(&format!(r#"{{"streamId":"{id}"}}"#)),
+            start_message(&id, 300_000),
+        );
+        accepts(
+            &format!(r#"{{"type":"streamData","streamId":"{id}"}}"#),
+            ClientMessage::StreamData {
+                stream: stream.clone(),
+                fragment: None,
+            },
+        );
+        accepts(
+            &format!(r#"{{"type":"streamEnd","streamId":"{id}"}}"#),
+            ClientMessage::EndStream {
+                stream,
+                error: None,
+            },
+        );
+    }
+    let too_long = format!(r#""{}""#, "s".repeat(257));
+    for id in [r#""""#, r#""\ud800""#, "null", "1", "[]", "{}", &too_long] {
+        refuses(&start(&format!(r#"{{"streamId":{id}}}"#)));
+        refuses(&format!(r#"{{"type":"streamData","streamId":{id}}}"#));
+        refuses(&format!(r#"{{"type":"streamEnd","streamId":{id}}}"#));
+    }
+    refuses(&start("{}"));
+    refuses(r#"{"type":"streamData"}"#);
+    refuses(r#"{"type":"streamEnd"}"#);
+}
+
+#[test]
+fn stream_is_an_object_without_repeated_properties() {
+    for stream in [
+        "1",
+        "false",
+        r#""s""#,
+        "[]",
+        r#"["s"]"#,
+        r#"["s",1000]"#,
+        r#"{"streamId":"s","streamId":"s"}"#,
+    ] {
+        refuses(&start(stream));
         refuses(&send(&format!(r#""data":1,"stream":{stream}"#)));
-        refuses(&send(&format!(r#""stream":{stream}"#)));
-        refuses(&event(&format!(r#""data":1,"stream":{stream}"#)));
     }
     accepts(
         &send(r#""data":1,"stream":null"#),
         send_message(content(DataType::Json, b"1")),
     );
+    refuses(&start("null"));
 }
 
-/// These types of the newest documents are not served.
+/// Section 3.8, rule 2.
 #[test]
-fn types_of_streams_invocations_and_group_state_are_unknown() {
-    let types = [
+fn start_of_a_stream_says_whether_it_carries_data() {
+    for fields in [
+        r#""data":1"#,
+        r#""dataType":"text""#,
+        r#""data":"x","dataType":"text""#,
+        r#""data":"","dataType":"BINARY""#,
+    ] {
+        let frame = start(&format!(r#"{{"streamId":"s"}},{fields}"#));
+        let ClientMessage::StartStream { has_data, .. } = parse(&frame) else {
+            panic!("{frame}");
+        };
+        assert!(has_data, "{frame}");
+    }
+    accepts(
+        &start(r#"{"streamId":"s"},"dataType":null"#),
+        start_message("s", 300_000),
+    );
+}
+
+/// Section 3.8, rule 2: only a structurally malformed frame is a violation.
+#[test]
+fn start_of_a_stream_ignores_valid_properties_of_a_send() {
+    accepts(
+        &start(r#"{"streamId":"s"},"ackId":7,"ttlSeconds":300,"metadata":{"a":"b"}"#),
+        start_message("s", 300_000),
+    );
+    for field in [
+        r#""ackId":"7""#,
+        r#""ttlSeconds":301"#,
+        r#""metadata":{"a":1}"#,
+        r#""noEcho":1"#,
+        r#""dataType":"xml""#,
+        r#""data":null"#,
+        r#""data":1,"dataType":"text""#,
+        r#""data":"A","dataType":"binary""#,
+        r#""group":" ""#,
+    ] {
+        refuses(&start(&format!(r#"{{"streamId":"s"}},{field}"#)));
+    }
+}
+
+/// Section 3.2.
+#[test]
+fn events_and_invocations_start_no_stream() {
+    for stream in [r#"{"streamId":"s"}"#, "{}", "1", "false", r#""s""#] {
+        refuses(&event(&format!(r#""data":1,"stream":{stream}"#)));
+        refuses(&invoke(&format!(r#""data":1,"stream":{stream}"#)));
+    }
+    let one = content(DataType::Json, b"1");
+    accepts(
+        &event(r#""data":1,"stream":null"#),
+        event_message("e", one.clone()),
+    );
+    accepts(
+        &invoke(r#""data":1,"stream":null"#),
+        invoke_message(Some("e"), Some(one)),
+    );
+}
+
+/// Section 3.8; checklist 110.
+#[test]
+fn fragment_has_a_number_a_type_and_data() {
+    let cases: [(&str, DataType, &[u8]); 5] = [
+        (
+            r#""json","data":{ "a":1e400 }"#,
+            DataType::Json,
+            b"{ \"a\":1e400 }",
+        ),
+        (r#""text","data":"x""#, DataType::Text, b"x"),
+        (r#""Text","data":"""#, DataType::Text, b""),
+        (r#""binary","data":"AAH/""#, DataType::Binary, &[0, 1, 0xFF]),
+        (
+            r#""protobuf","data":"CgFh""#,
+            DataType::Protobuf,
+            b"\x0A\x01a",
+        ),
+    ];
+    for (fields, data_type, data) in cases {
+        for sequence_id in [1, 2, u64::MAX] {
+            let frame = stream_data(&format!(
+                r#""streamSequenceId":{sequence_id},"dataType":{fields}"#
+            ));
+            let payload = content(data_type, data).payload;
+            let expected = ClientMessage::StreamData {
+                stream: StreamId::new("s").unwrap(),
+                fragment: Some((sequence_id, payload)),
+            };
+            accepts(&frame, expected);
+        }
+    }
+}
+
+/// Section 3.8, rule 3.
+#[test]
+fn fragment_number_is_an_unsigned_integer_from_1_on() {
+    for number in [
+        "0",
+        "-1",
+        "1.0",
+        "1e0",
+        r#""1""#,
+        "null",
+        "18446744073709551616",
+    ] {
+        refuses(&stream_data(&format!(
+            r#""streamSequenceId":{number},"dataType":"text","data":"x""#
+        )));
+    }
+}
+
+/// Section 3.8, rule 3.
+#[test]
+fn part_of_a_fragment_is_refused() {
+    for fields in [
+        r#""streamSequenceId":1"#,
+        r#""dataType":"text""#,
+        r#""data":"x""#,
+        r#""streamSequenceId":1,"dataType":"text""#,
+        r#""streamSequenceId":1,"data":"x""#,
+        r#""dataType":"text","data":"x""#,
+        r#""streamSequenceId":null"#,
+        r#""dataType":null"#,
+        r#""data":null"#,
+        r#""streamSequenceId":1,"dataType":null,"data":"x""#,
+        r#""streamSequenceId":1,"dataType":"json","data":null"#,
+        r#""streamSequenceId":1,"dataType":"xml","data":"x""#,
+        r#""streamSequenceId":1,"dataType":"text","data":1"#,
+        r#""streamSequenceId":1,"dataType":"binary","data":"A""#,
+    ] {
+        refuses(&stream_data(fields));
+    }
+}
+
+/// Section 3.8; checklist 111.
+#[test]
+fn stream_data_without_a_fragment_keeps_the_stream_open() {
+    let keep_alive = ClientMessage::StreamData {
+        stream: StreamId::new("s").unwrap(),
+        fragment: None,
+    };
+    accepts(
+        r#"{"type":"streamData","streamId":"s"}"#,
+        keep_alive.clone(),
+    );
+    accepts(
+        r#"{"streamId":"s","type":"StreamData","ackId":"x","metadata":1}"#,
+        keep_alive,
+    );
+}
+
+/// Section 3.8; checklist 112, 113.
+#[test]
+fn end_of_a_stream_may_say_why() {
+    let end = |error| ClientMessage::EndStream {
+        stream: StreamId::new("s").unwrap(),
+        error,
+    };
+    let error = |message: Option<&str>, code: Option<&str>| {
+        Some(UserStreamError {
+            message: message.map(str::to_owned),
+            user_error_code: code.map(str::to_owned),
+        })
+    };
+    let cases = [
+        (r#""x":1"#, None),
+        (r#""error":null"#, None),
+        (r#""error":{}"#, error(None, None)),
+        (
+            r#""error":{"message":"m","userErrorCode":"c"}"#,
+            error(Some("m"), Some("c")),
+        ),
+        (
+            r#""error":{"userErrorCode":"","message":null,"name":5}"#,
+            error(None, Some("")),
+        ),
+    ];
+    for (fields, expected) in cases {
+        accepts(&stream_end(fields), end(expected));
+    }
+    for value in [
+        "1",
+        r#""m""#,
+        "[]",
+        r#"["m","c"]"#,
+        r#"{"message":1}"#,
+        r#"{"userErrorCode":1}"#,
+        r#"{"message":"a","message":"b"}"#,
+        r#"{"message":"\ud800"}"#,
+    ] {
+        refuses(&stream_end(&format!(r#""error":{value}"#)));
+    }
+}
+
+/// Section 3.9; checklist 117.
+#[test]
+fn invocation_carries_data_like_an_event_or_none() {
+    let cases = [
+        (r#""x":1"#, None),
+        (r#""metadata":null"#, None),
+        (r#""dataType":"text""#, None),
+        (r#""data":1"#, Some(content(DataType::Json, b"1"))),
+        (
+            r#""dataType":"TEXT","data":"x""#,
+            Some(content(DataType::Text, b"x")),
+        ),
+        (
+            r#""dataType":"binary","metadata":{"a":"b"}"#,
+            Some(metadata_content(DataType::Text, b"", &[("a", "b")])),
+        ),
+        (
+            r#""data":[],"metadata":{"a":"b"}"#,
+            Some(metadata_content(DataType::Json, b"[]", &[("a", "b")])),
+        ),
+    ];
+    for (fields, expected) in cases {
+        accepts(&invoke(fields), invoke_message(Some("e"), expected));
+    }
+    for fields in [
+        r#""data":null"#,
+        r#""data":1,"dataType":"text""#,
+        r#""dataType":"xml""#,
+        r#""metadata":{"a":1}"#,
+        r#""metadata":[]"#,
+    ] {
+        refuses(&invoke(fields));
+    }
+}
+
+/// Section 3.9.
+#[test]
+fn invocation_targets_an_event_unless_it_says_otherwise() {
+    for target in ["null", r#""event""#, r#""EVENT""#] {
+        accepts(
+            &invoke(&format!(r#""target":{target}"#)),
+            invoke_message(Some("e"), None),
+        );
+    }
+    for target in [r#""group""#, r#""""#, r#""event ""#] {
+        accepts(
+            &invoke(&format!(r#""target":{target}"#)),
+            invoke_message(None, None),
+        );
+        for name in ["null", "5", r#""not a name""#] {
+            accepts(
+                &format!(
+                    r#"{{"type":"invoke","invocationId":"i","target":{target},"event":{name}}}"#
+                ),
+                invoke_message(None, None),
+            );
+        }
+        refuses(&invoke(&format!(r#""target":{target},"data":null"#)));
+    }
+    for target in ["1", "true", "[]", "{}"] {
+        refuses(&invoke(&format!(r#""target":{target}"#)));
+    }
+}
+
+/// Section 3.9.
+#[test]
+fn invocation_of_an_event_names_it() {
+    refuses(r#"{"type":"invoke","invocationId":"i"}"#);
+    refuses(r#"{"type":"invoke","invocationId":"i","target":"event"}"#);
+    for name in ["null", "1", r#""""#, r#""1a""#, r#""a b""#] {
+        refuses(&format!(
+            r#"{{"type":"invoke","invocationId":"i","event":{name}}}"#
+        ));
+    }
+}
+
+/// Section 3.9; checklist 118.
+#[test]
+fn invocation_id_is_a_string_that_is_not_empty() {
+    accepts(
+        r#"{"type":"cancelInvocation","invocationId":"\u0000 ü"}"#,
+        ClientMessage::CancelInvocation {
+            invocation_id: "\0 ü".to_owned(),
+        },
+    );
+    refuses(r#"{"type":"invoke","event":"e"}"#);
+    refuses(r#"{"type":"cancelInvocation"}"#);
+    for id in [r#""""#, "null", "1", "[]", r#""\ud800""#] {
+        refuses(&format!(
+            r#"{{"type":"invoke","event":"e","invocationId":{id}}}"#
+        ));
+        refuses(&format!(
+            r#"{{"type":"cancelInvocation","invocationId":{id}}}"#
+        ));
+    }
+}
+
+/// Section 3.10; checklist 120.
+#[test]
+fn group_state_is_set_or_cleared() {
+    accepts(&set_state(r#""x":1"#), state_message(None, None));
+    accepts(
+        &set_state(r#""state":null,"ackId":7"#),
+        state_message(None, Some(7)),
+    );
+    accepts(&set_state(r#""state":{}"#), state_message(Some(&[]), None));
+    let entries = [("b", "grün\n"), ("A key\0", ""), ("a", "1")];
+    accepts(
+        &set_state(r#""state":{"b":"grün\n","A key\u0000":"","\u0061":"1"},"ackId":0"#),
+        state_message(Some(&entries), Some(0)),
+    );
+}
+
+/// Section 3.10: the limits of metadata.
+#[test]
+fn group_state_that_breaks_a_rule_is_refused() {
+    let key = |len| format!(r#"{{"{}":"v"}}"#, "k".repeat(len));
+    let value = |len| format!(r#"{{"k":"{}"}}"#, "v".repeat(len));
+    let total = |len: usize| {
+        let mut entries: Vec<String> = (0..7)
+            .map(|index| format!(r#""{index}":"{}""#, "v".repeat(1023)))
+            .collect();
+        entries.push(format!(r#""7":"{}""#, "v".repeat(len - 7 * 1024 - 1)));
+        format!("{{{}}}", entries.join(","))
+    };
+    for state in [key(256), value(1024), total(8192)] {
+        parse(&set_state(&format!(r#""state":{state}"#)));
+    }
+    let (long_key, long_value, long_total) = (key(257), value(1025), total(8193));
+    for state in [
+        r#"{"a":"1","a":"2"}"#,
+        r#"{"a":"1","\u0061":"1"}"#,
+        r#"{"":"v"}"#,
+        r#"{"a":1}"#,
+        r#"{"a":null}"#,
+        r#"{"a":{}}"#,
+        r#"{"a":"\ud800"}"#,
+        "[]",
+        r#"[["a","b"]]"#,
+        r#""a""#,
+        "1",
+        "false",
+        &long_key,
+        &long_value,
+        &long_total,
+    ] {
+        refuses(&set_state(&format!(r#""state":{state}"#)));
+    }
+}
+
+/// Section 3.10.
+#[test]
+fn frames_of_group_state_name_a_group_and_may_ask_for_an_ack() {
+    for ack_id in [None, Some(0), Some(u64::MAX)] {
+        let group = GroupName::new("g").unwrap();
+        let field = ack_id.map_or(String::new(), |id| format!(r#","ackId":{id}"#));
+        accepts(
+            &format!(r#"{{"type":"subscribeGroupState","group":"g"{field}}}"#),
+            ClientMessage::SubscribeGroupState {
+                group: group.clone(),
+                ack_id,
+            },
+        );
+        accepts(
+            &format!(r#"{{"type":"unsubscribeGroupState","group":"g"{field}}}"#),
+            ClientMessage::UnsubscribeGroupState { group, ack_id },
+        );
+    }
+    for frame_type in [
+        "setGroupState",
+        "subscribeGroupState",
+        "unsubscribeGroupState",
+    ] {
+        refuses(&format!(r#"{{"type":"{frame_type}"}}"#));
+        for group in ["null", "1", r#"" ""#] {
+            refuses(&format!(r#"{{"type":"{frame_type}","group":{group}}}"#));
+        }
+        for ack_id in ["-1", "1.0", r#""1""#] {
+            refuses(&format!(
+                r#"{{"type":"{frame_type}","group":"g","ackId":{ack_id}}}"#
+            ));
+        }
+    }
+}
+
+/// Checklist 72.
+#[test]
+fn types_of_streams_invocations_and_group_state_are_known_in_any_letter_case() {
+    for name in [
         "streamData",
         "streamEnd",
         "invoke",
@@ -650,11 +1152,12 @@ fn types_of_streams_invocations_and_group_state_are_unknown() {
         "setGroupState",
         "subscribeGroupState",
         "unsubscribeGroupState",
-    ];
-    for name in types {
-        refuses(&format!(
-            r#"{{"type":"{name}","streamId":"s","invocationId":"i","event":"e","group":"g","data":1}}"#
-        ));
+    ] {
+        let fields = r#""streamId":"s","invocationId":"i","event":"e","group":"g""#;
+        let frame = |name: &str| format!(r#"{{"type":"{name}",{fields}}}"#);
+        let expected = parse(&frame(name));
+        accepts(&frame(&name.to_ascii_uppercase()), expected.clone());
+        accepts(&frame(&name.to_ascii_lowercase()), expected);
     }
 }
 
@@ -682,6 +1185,26 @@ fn send(fields: &str) -> String {
 
 fn event(fields: &str) -> String {
     format!(r#"{{"type":"event","event":"e",{fields}}}"#)
+}
+
+fn start(stream: &str) -> String {
+    format!(r#"{{"type":"sendToGroup","group":"g","stream":{stream}}}"#)
+}
+
+fn stream_data(fields: &str) -> String {
+    format!(r#"{{"type":"streamData","streamId":"s",{fields}}}"#)
+}
+
+fn stream_end(fields: &str) -> String {
+    format!(r#"{{"type":"streamEnd","streamId":"s",{fields}}}"#)
+}
+
+fn invoke(fields: &str) -> String {
+    format!(r#"{{"type":"invoke","invocationId":"i","event":"e",{fields}}}"#)
+}
+
+fn set_state(fields: &str) -> String {
+    format!(r#"{{"type":"setGroupState","group":"g",{fields}}}"#)
 }
 
 fn join(group: &str, ack_id: Option<u64>) -> ClientMessage {
@@ -713,6 +1236,41 @@ fn event_message(event: &str, content: Content) -> ClientMessage {
         event: EventName::new(event).unwrap(),
         content,
         ack_id: None,
+    }
+}
+
+fn start_message(stream: &str, idle_timeout_ms: u32) -> ClientMessage {
+    ClientMessage::StartStream {
+        group: GroupName::new("g").unwrap(),
+        stream: StreamId::new(stream).unwrap(),
+        no_echo: false,
+        idle_timeout_ms,
+        has_data: false,
+    }
+}
+
+fn invoke_message(event: Option<&str>, content: Option<Content>) -> ClientMessage {
+    ClientMessage::Invoke {
+        invocation_id: "i".to_owned(),
+        event: event.map(|name| EventName::new(name).unwrap()),
+        content,
+    }
+}
+
+fn state_message(entries: Option<&[(&str, &str)]>, ack_id: Option<u64>) -> ClientMessage {
+    let state = entries.map(|entries| {
+        let mut state = GroupState::default();
+        for (key, value) in entries {
+            state
+                .insert((*key).to_owned(), (*value).to_owned())
+                .unwrap();
+        }
+        state
+    });
+    ClientMessage::SetGroupState {
+        group: GroupName::new("g").unwrap(),
+        state,
+        ack_id,
     }
 }
 

@@ -8,12 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hubwire_protocol::close::app_server_closed_message;
 use hubwire_protocol::message::{
-    AckError, AckErrorName, ClientMessage, Content, ControlMessage, DataMessage, From,
+    AckError, AckErrorName, ClientMessage, Content, ControlMessage, DataMessage, Fragment, From,
+    GroupStateMessage, NamedError, StreamEnd, StreamError, StreamErrorName, UserStreamError,
 };
 use hubwire_protocol::metadata::Metadata;
-use hubwire_protocol::names::{GroupName, UserId};
+use hubwire_protocol::names::{GroupName, StreamId, UserId};
 use hubwire_protocol::payload::{DataType, Payload};
-use hubwire_protocol::subprotocol::json;
+use hubwire_protocol::state::{GroupState, StateItem};
+use hubwire_protocol::subprotocol::{Format, Unnumbered, json};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -30,9 +32,22 @@ fn connected_names_the_connection_and_its_user() {
     let connected = |user| ControlMessage::Connected {
         connection_id: "c0nnection-Id_1",
         user,
+        reconnection_token: None,
     };
     check_control(golden!("connected"), &connected(Some(&user)));
     check_control(golden!("connected_without_user"), &connected(None));
+}
+
+/// Checklist 90.
+#[test]
+fn connected_of_a_reliable_connection_carries_a_token() {
+    let user = UserId::new("ann").unwrap();
+    let connected = ControlMessage::Connected {
+        connection_id: "c0nnection-Id_1",
+        user: Some(&user),
+        reconnection_token: Some("a.b\"c"),
+    };
+    check_control(golden!("connected_reliable"), &connected);
 }
 
 /// Checklist 123, 124.
@@ -227,6 +242,230 @@ fn server_message_carries_data_alone() {
     );
 }
 
+/// Section 3.9; checklist 117.
+#[test]
+fn invocation_is_answered_with_data() {
+    let check = |golden, id, data_type, data, entries| {
+        let content = content(data_type, data, entries);
+        check_control(golden, &answer(id, Ok(Some(&content))));
+    };
+    check(
+        golden!("invoke_response_json"),
+        "1",
+        DataType::Json,
+        br#"{ "n" : 12345678901234567890123 }"#,
+        &[],
+    );
+    check(
+        golden!("invoke_response_text"),
+        "a\"b",
+        DataType::Text,
+        b"hi",
+        &[],
+    );
+    check(
+        golden!("invoke_response_binary"),
+        "1",
+        DataType::Binary,
+        &[0, 1, 0xFF],
+        &[],
+    );
+    check(
+        golden!("invoke_response_metadata"),
+        "1",
+        DataType::Text,
+        b"hi",
+        &[("trace", "A")],
+    );
+}
+
+/// Section 3.9; checklist 117.
+#[test]
+fn empty_answer_and_null_have_no_data() {
+    check_control(golden!("invoke_response_empty"), &answer("1", Ok(None)));
+    let cases: [(DataType, &[u8]); 6] = [
+        (DataType::Json, b"null"),
+        (DataType::Json, b" \r\n\tnull "),
+        (DataType::Json, b""),
+        (DataType::Text, b""),
+        (DataType::Binary, b""),
+        (DataType::Protobuf, b""),
+    ];
+    for (data_type, data) in cases {
+        let alone = content(data_type, data, &[]);
+        check_control(
+            golden!("invoke_response_empty"),
+            &answer("1", Ok(Some(&alone))),
+        );
+        let with_metadata = content(data_type, data, &[("trace", "A")]);
+        check_control(
+            golden!("invoke_response_empty_metadata"),
+            &answer("1", Ok(Some(&with_metadata))),
+        );
+    }
+    let text = content(DataType::Text, b"null", &[]);
+    let frame = json::encode_control(&answer("1", Ok(Some(&text))));
+    let frame: Value = serde_json::from_slice(&frame).unwrap();
+    assert_eq!(frame["data"], "null");
+}
+
+/// Section 3.9; checklist 117.
+#[test]
+fn failed_invocation_names_the_error() {
+    let error = NamedError {
+        name: "NotFound",
+        message: "There is no \"e\".",
+    };
+    check_control(golden!("invoke_response_error"), &answer("1", Err(error)));
+}
+
+/// Section 3.8; checklist 109, 110.
+#[test]
+fn stream_acks_and_nacks_say_what_is_expected() {
+    let (quoted, plain) = (stream_id("s\"1"), stream_id("s"));
+    check_control(
+        golden!("stream_ack"),
+        &ControlMessage::StreamAck {
+            stream: &quoted,
+            expected_sequence_id: 1,
+        },
+    );
+    check_control(
+        golden!("stream_ack_largest_id"),
+        &ControlMessage::StreamAck {
+            stream: &plain,
+            expected_sequence_id: u64::MAX,
+        },
+    );
+    check_control(
+        golden!("stream_nack"),
+        &ControlMessage::StreamNack {
+            stream: &plain,
+            expected_sequence_id: 3,
+            error: NamedError {
+                name: StreamErrorName::InvalidSequenceId.as_str(),
+                message: "Fragments are \"missing\".",
+            },
+        },
+    );
+}
+
+/// Section 3.8; checklist 112, 114.
+#[test]
+fn closed_stream_has_an_error_unless_its_publisher_ended_it() {
+    let stream = stream_id("s");
+    let closed = |error| ControlMessage::StreamClosed {
+        stream: &stream,
+        error,
+    };
+    check_control(golden!("stream_closed"), &closed(None));
+    let error = NamedError {
+        name: StreamErrorName::StreamNotFound.as_str(),
+        message: "There is no such stream.",
+    };
+    check_control(golden!("stream_closed_error"), &closed(Some(error)));
+}
+
+/// Section 3.8; checklist 110.
+#[test]
+fn fragment_is_a_group_message_with_its_place_in_the_stream() {
+    let mut fragment = message(from_group("room", Some("ann")), DataType::Json, b"[1]", &[]);
+    fragment.stream = Some(Fragment {
+        stream: stream_id("s\"1"),
+        sequence_id: 1,
+        end: None,
+    });
+    check(golden!("group_stream"), &json::encode_data(&fragment));
+    fragment.content = content(DataType::Text, b"hi", &[("trace", "A")]);
+    fragment.stream = Some(Fragment {
+        stream: stream_id("s"),
+        sequence_id: u64::MAX,
+        end: None,
+    });
+    check(
+        golden!("group_stream_metadata"),
+        &json::encode_data(&fragment),
+    );
+}
+
+/// Section 3.8, rules 6 and 7; checklist 112, 113, 115.
+#[test]
+fn last_message_of_a_stream_says_how_it_ended() {
+    let check_end = |golden, error| {
+        let mut last = message(from_group("room", None), DataType::Text, b"", &[]);
+        last.stream = Some(Fragment {
+            stream: stream_id("s"),
+            sequence_id: 3,
+            end: Some(StreamEnd { error }),
+        });
+        check(golden, &json::encode_data(&last));
+    };
+    check_end(golden!("group_stream_end"), None);
+    let idle = StreamError {
+        name: StreamErrorName::IdleTimeout,
+        details: UserStreamError::default(),
+    };
+    check_end(golden!("group_stream_end_error"), Some(idle));
+    let own = StreamError {
+        name: StreamErrorName::UserError,
+        details: UserStreamError {
+            message: Some("out of \"tea\"".to_owned()),
+            user_error_code: Some("T1".to_owned()),
+        },
+    };
+    check_end(golden!("group_stream_end_user_error"), Some(own));
+}
+
+/// Section 3.10; checklist 120.
+#[test]
+fn group_state_lists_connections_with_their_entries() {
+    let ann = Some("ann");
+    let full: &[(&str, &str)] = &[("status", "away"), ("Note", "\"grün\"\n")];
+    let items = vec![
+        state_item("c1", ann, Some(full), 1_700_000_000_001),
+        state_item("c2", None, Some(&[]), 1_700_000_000_002),
+    ];
+    check_state(golden!("group_state_snapshot"), "room", true, items);
+    check_state(
+        golden!("group_state_snapshot_empty"),
+        "a\"b",
+        true,
+        Vec::new(),
+    );
+    let set = state_item("c2", None, Some(&[("status", "here")]), 1_700_000_000_003);
+    check_state(golden!("group_state_update"), "room", false, vec![set]);
+    let cleared = state_item("c1", ann, None, 1_700_000_000_004);
+    check_state(
+        golden!("group_state_update_cleared"),
+        "room",
+        false,
+        vec![cleared],
+    );
+}
+
+/// Section 5.1; checklist 91.
+#[test]
+fn numbered_frame_is_the_plain_one_with_a_sequence_id() {
+    for golden in [
+        golden!("group_json"),
+        golden!("group_stream"),
+        golden!("server_text"),
+        golden!("group_state_snapshot"),
+        golden!("group_state_update"),
+    ] {
+        let plain = Bytes::from_static(golden.trim_end().as_bytes());
+        let unnumbered = Unnumbered::of(Format::Json, &plain).unwrap();
+        let head = unnumbered.envelope.head(unnumbered.body.len(), 7);
+        let numbered = [head.as_bytes(), &unnumbered.body].concat();
+        let mut expected: Value = serde_json::from_slice(&plain).unwrap();
+        expected["sequenceId"] = 7.into();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&numbered).unwrap(),
+            expected
+        );
+    }
+}
+
 #[test]
 fn text_that_is_not_utf8_gets_replacement_characters() {
     let text = b"a\xFFb\xF0\x9F";
@@ -260,6 +499,27 @@ proptest! {
             "type": "message", "from": "server", "dataType": "binary", "data": STANDARD.encode(&bytes),
         });
         prop_assert_eq!(serde_json::from_slice::<Value>(&binary_frame).unwrap(), expected);
+    }
+
+    #[test]
+    fn group_state_survives_the_way_from_a_subscriber_back_to_the_service(
+        entries in proptest::collection::btree_map("\\PC{1,20}", any::<String>(), 0..5),
+    ) {
+        let entries: Vec<(&str, &str)> = entries.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let sent = state(&entries);
+        let update = GroupStateMessage {
+            group: GroupName::new("g").unwrap(),
+            is_snapshot: false,
+            items: vec![state_item("c", None, Some(&entries), 1)],
+        };
+        let frame: Value = serde_json::from_slice(&json::encode_group_state(&update)).unwrap();
+        let state = &frame["items"][0]["state"];
+        let again = format!(r#"{{"type":"setGroupState","group":"g","state":{state}}}"#);
+        let ClientMessage::SetGroupState { state: Some(state), .. } = json::parse(again.as_bytes()).unwrap() else {
+            panic!("{again}");
+        };
+        prop_assert!(sent.iter().all(|entry| state.iter().any(|other| other == entry)));
+        prop_assert_eq!(state.iter().count(), sent.iter().count());
     }
 
     #[test]
@@ -300,6 +560,10 @@ fn check(golden: &str, encoded: &[u8]) {
         .strip_suffix('\n')
         .expect("a golden file ends with a line feed");
     assert_eq!(std::str::from_utf8(encoded).unwrap(), frame);
+    assert!(
+        frame.starts_with(r#"{"type":"#),
+        "every frame begins with its type"
+    );
     serde_json::from_str::<Value>(frame).expect("a golden frame is JSON");
 }
 
@@ -310,21 +574,73 @@ fn from_group(group: &str, user: Option<&str>) -> From {
     }
 }
 
+fn stream_id(id: &str) -> StreamId {
+    StreamId::new(id).unwrap()
+}
+
+fn answer<'a>(
+    invocation_id: &'a str,
+    outcome: Result<Option<&'a Content>, NamedError<'a>>,
+) -> ControlMessage<'a> {
+    ControlMessage::InvokeResponse {
+        invocation_id,
+        outcome,
+    }
+}
+
+fn check_state(golden: &str, group: &str, is_snapshot: bool, items: Vec<StateItem>) {
+    let message = GroupStateMessage {
+        group: GroupName::new(group).unwrap(),
+        is_snapshot,
+        items,
+    };
+    check(golden, &json::encode_group_state(&message));
+}
+
+fn state_item(
+    connection_id: &str,
+    user: Option<&str>,
+    entries: Option<&[(&str, &str)]>,
+    updated_at: u64,
+) -> StateItem {
+    StateItem {
+        connection_id: connection_id.to_owned(),
+        user: user.map(|user| UserId::new(user).unwrap()),
+        state: entries.map(state),
+        updated_at,
+    }
+}
+
+fn state(entries: &[(&str, &str)]) -> GroupState {
+    let mut state = GroupState::default();
+    for (key, value) in entries {
+        state
+            .insert((*key).to_owned(), (*value).to_owned())
+            .unwrap();
+    }
+    state
+}
+
 fn message(from: From, data_type: DataType, data: &[u8], entries: &[(&str, &str)]) -> DataMessage {
+    DataMessage {
+        from,
+        content: content(data_type, data, entries),
+        stream: None,
+    }
+}
+
+fn content(data_type: DataType, data: &[u8], entries: &[(&str, &str)]) -> Content {
     let mut metadata = Metadata::default();
     for (key, value) in entries {
         metadata
             .insert((*key).to_owned(), (*value).to_owned())
             .unwrap();
     }
-    DataMessage {
-        from,
-        content: Content {
-            payload: Payload {
-                data_type,
-                data: Bytes::copy_from_slice(data),
-            },
-            metadata,
+    Content {
+        payload: Payload {
+            data_type,
+            data: Bytes::copy_from_slice(data),
         },
+        metadata,
     }
 }

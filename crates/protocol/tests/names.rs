@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use hubwire_protocol::names::{EventName, GroupName, Hub, NameError, UserId, is_group_name};
+use hubwire_protocol::names::{
+    EventName, GroupName, Hub, NameError, StreamId, UserId, is_group_name,
+};
 
 /// Checklist 4.
 #[test]
@@ -94,4 +96,21 @@ fn user_id_is_not_blank_and_up_to_1024_utf16_units() {
     for id in ["", " ", "\n"] {
         assert_eq!(UserId::new(id), Err(NameError::User), "{id:?}");
     }
+}
+
+/// Section 3.8, rule 1.
+#[test]
+fn stream_id_is_any_text_of_1_to_256_bytes() {
+    for id in [
+        "s".repeat(256),
+        "ü".repeat(128),
+        " ".to_owned(),
+        "\0".to_owned(),
+    ] {
+        assert_eq!(StreamId::new(&id).unwrap().as_str(), id);
+    }
+    for id in [String::new(), "s".repeat(257), "ü".repeat(128) + "s"] {
+        assert_eq!(StreamId::new(&id), Err(NameError::Stream), "{id:?}");
+    }
+    assert_ne!(StreamId::new("S").unwrap(), StreamId::new("s").unwrap());
 }

@@ -2,7 +2,7 @@
 
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::token::{
-    Claims, ClientTokenClaims, TokenError, audience_host, client_audience_matches,
+    Claims, ClientTokenClaims, ReconnectionKey, TokenError, audience_host, client_audience_matches,
     derive_internal_key, rest_audience_matches, sign_client_token,
 };
 
@@ -18,6 +18,7 @@ const INTERNAL_KEY_ID: &str = "internal";
 pub(crate) struct Auth {
     access_keys: Vec<Secret>,
     internal_key: Secret,
+    pub(crate) reconnection_key: ReconnectionKey,
     audience_host: AudienceHost,
     /// Host with port of each public endpoint.
     public_hosts: Vec<String>,
@@ -28,7 +29,10 @@ pub(crate) struct Auth {
 impl Auth {
     pub(crate) fn new(config: &Config) -> Self {
         let keys = &config.keys;
-        let internal_key = keys.internal.clone();
+        let internal_key = keys
+            .internal
+            .clone()
+            .unwrap_or_else(|| Secret::new(derive_internal_key(keys.primary.expose())));
         let public_hosts = config.public_endpoints.iter().map(|endpoint| {
             let text = endpoint.to_string();
             let host = text
@@ -43,8 +47,8 @@ impl Auth {
                 .filter(|_| !config.auth.disable_local_auth)
                 .cloned()
                 .collect(),
-            internal_key: internal_key
-                .unwrap_or_else(|| Secret::new(derive_internal_key(keys.primary.expose()))),
+            reconnection_key: ReconnectionKey::new(internal_key.expose().as_bytes()),
+            internal_key,
             audience_host: config.auth.audience_host,
             public_hosts: public_hosts.collect(),
             clock_skew: config.auth.clock_skew.as_secs(),

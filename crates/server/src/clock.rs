@@ -6,13 +6,20 @@ use hubwire_engine::Time;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
+    unix_origin_ms: u64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             origin: Instant::now(),
+            unix_origin_ms: unix_time().as_millis() as u64,
         }
+    }
+
+    /// Returns the milliseconds from 1970 to the origin.
+    pub(crate) fn unix_origin_ms(self) -> u64 {
+        self.unix_origin_ms
     }
 
     /// Returns the time as the engine counts it.
@@ -23,8 +30,11 @@ impl Clock {
 
 /// Returns the seconds since 1970, as tokens count them.
 pub(crate) fn unix_seconds() -> u64 {
+    unix_time().as_secs()
+}
+
+fn unix_time() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO)
-        .as_secs()
 }

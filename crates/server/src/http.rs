@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Version};
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
 use crate::config::{Config, Roles};
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) node: Arc<Node>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) filters: rest::Filters,
+    /// Clients that may be told at once that there is nothing to recover.
+    pub(crate) refusals: Arc<Semaphore>,
     pub(crate) is_shutting_down: AtomicBool,
 }
 

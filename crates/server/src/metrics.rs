@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hubwire_engine::Ended;
+use hubwire_engine::{Ended, Started};
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::subprotocol::Subprotocol;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -40,6 +40,11 @@ struct Category {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Traffic {
     direction: &'static str,
     kind: &'static str,
@@ -64,6 +69,9 @@ pub(crate) struct Metrics {
     client_requests: Family<ClientRequest, Counter>,
     send_queue_bytes: Gauge,
     groups: Gauge,
+    reliable_buffer_messages: Gauge,
+    detached_connections: Gauge,
+    recoveries: Family<Outcome, Counter>,
     connection_limit_ratio: Gauge<f64, AtomicU64>,
     shard_panics: Counter,
 }
@@ -82,6 +90,9 @@ impl Metrics {
             client_requests: Family::default(),
             send_queue_bytes: Gauge::default(),
             groups: Gauge::default(),
+            reliable_buffer_messages: Gauge::default(),
+            detached_connections: Gauge::default(),
+            recoveries: Family::default(),
             connection_limit_ratio: Gauge::default(),
             shard_panics: Counter::default(),
         };
@@ -126,6 +137,21 @@ impl Metrics {
             "Groups with members, counted once for each shard that has some",
             metrics.groups.clone(),
         );
+        registry.register(
+            "reliable_buffer_messages",
+            "Messages that reliable connections have not acknowledged",
+            metrics.reliable_buffer_messages.clone(),
+        );
+        registry.register(
+            "detached_connections",
+            "Reliable connections that have lost their socket and may recover",
+            metrics.detached_connections.clone(),
+        );
+        registry.register(
+            "recoveries",
+            "Recoveries of reliable connections that clients have tried, by their outcome",
+            metrics.recoveries.clone(),
+        );
         if has_connection_limit {
             registry.register(
                 "connection_limit_ratio",
@@ -149,10 +175,15 @@ impl Metrics {
         text
     }
 
-    pub(crate) fn count_opened(&self, hub: &Hub, subprotocol: Subprotocol) {
+    /// Counts a recovery that a client has tried.
+    pub(crate) fn count_recovery(&self, outcome: &'static str) {
+        self.recoveries.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    fn count_started(&self, started: &Started) {
         let labels = HubProtocol {
-            hub: self.hub_label(hub),
-            protocol: protocol_label(subprotocol),
+            hub: self.hub_label(&started.hub),
+            protocol: protocol_label(started.subprotocol),
         };
         self.connections.get_or_create(&labels).inc();
         self.opened.get_or_create(&labels).inc();
@@ -216,6 +247,14 @@ fn protocol_label(subprotocol: Subprotocol) -> &'static str {
     subprotocol.name().unwrap_or("none")
 }
 
+/// What a shard has at the end of a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ShardCounts {
+    pub(crate) groups: usize,
+    pub(crate) unacked_messages: usize,
+    pub(crate) detached_connections: usize,
+}
+
 /// A shard's share, added up in the shard and published once a turn.
 #[derive(Debug)]
 pub(crate) struct ShardMetrics {
@@ -225,7 +264,7 @@ pub(crate) struct ShardMetrics {
     queued: i64,
     /// Bytes that wait for this shard's clients.
     waiting: i64,
-    groups: usize,
+    counts: ShardCounts,
 }
 
 impl ShardMetrics {
@@ -236,7 +275,7 @@ impl ShardMetrics {
             sent: 0,
             queued: 0,
             waiting: 0,
-            groups: 0,
+            counts: ShardCounts::default(),
         }
     }
 
@@ -255,6 +294,10 @@ impl ShardMetrics {
 
     pub(crate) fn count_panic(&self) {
         self.metrics.shard_panics.inc();
+    }
+
+    pub(crate) fn count_started(&self, started: &Started) {
+        self.metrics.count_started(started);
     }
 
     pub(crate) fn count_ended(&self, ended: &Ended) {
@@ -280,7 +323,7 @@ impl ShardMetrics {
     }
 
     /// Adds this turn's share to the process's metrics.
-    pub(crate) fn publish(&mut self, groups: usize) {
+    pub(crate) fn publish(&mut self, counts: ShardCounts) {
         let (received, sent) = (
             std::mem::take(&mut self.received),
             std::mem::take(&mut self.sent),
@@ -291,11 +334,23 @@ impl ShardMetrics {
         if queued != 0 {
             self.metrics.send_queue_bytes.inc_by(queued);
         }
-        if groups != self.groups {
-            self.metrics
-                .groups
-                .inc_by(groups as i64 - self.groups as i64);
-            self.groups = groups;
-        }
+        let before = std::mem::replace(&mut self.counts, counts);
+        add_change(&self.metrics.groups, before.groups, counts.groups);
+        add_change(
+            &self.metrics.reliable_buffer_messages,
+            before.unacked_messages,
+            counts.unacked_messages,
+        );
+        add_change(
+            &self.metrics.detached_connections,
+            before.detached_connections,
+            counts.detached_connections,
+        );
+    }
+}
+
+fn add_change(gauge: &Gauge, before: usize, after: usize) {
+    if before != after {
+        gauge.inc_by(after as i64 - before as i64);
     }
 }

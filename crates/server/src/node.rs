@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hubwire_backplane::Backplane;
-use hubwire_engine::{BUCKETS, Bucket, Command, ConnectionKey, Open, Reply, Route};
+use hubwire_engine::{BUCKETS, Bucket, Command, ConnectionKey, Open, Recover, Reply, Route};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -89,6 +89,23 @@ impl Node {
         Ok((number as u16, reply))
     }
 
+    /// Lets a client go on with a reliable connection. Returns the shard with the answer; [`Reply::NotFound`] if it cannot.
+    pub(crate) async fn recover(&self, recover: Recover) -> Result<(u16, Reply), Overloaded> {
+        let number = recover.id.shard;
+        let shard = self.shards.get(usize::from(number));
+        let Some(shard) = shard.filter(|_| recover.id.node == self.number()) else {
+            return Ok((0, Reply::NotFound));
+        };
+        if !shard.reserve() {
+            return Err(Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        shard.push(ShardMessage::Recover { recover, reply });
+        let reply = timeout(ANSWER_TIMEOUT, answer).await;
+        let reply = reply.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        Ok((number, reply))
+    }
+
     /// Gives an active connection its socket.
     pub(crate) fn attach(&self, shard: u16, attach: Attach) {
         self.shards[usize::from(shard)].push_unreserved(ShardMessage::Attach(Box::new(attach)));
@@ -102,21 +119,44 @@ impl Node {
     /// Hands a command to every shard and node concerned, without waiting for it to be carried out.
     pub(crate) fn send(&self, command: Command) -> Result<(), Overloaded> {
         let shards = self.shards_for(&command);
+        self.reserve(shards)?;
         self.hand_out(Arc::new(command), shards)
     }
 
     /// Hands a client's command, which its own shard has carried out, to the others concerned. Overloaded is also a hub that has
     /// sent as much as it may for now.
     pub(crate) fn forward(&self, from: u16, command: &Arc<Command>) -> Result<(), Overloaded> {
-        self.quotas
-            .take_message(&command.hub)
-            .map_err(|_| Overloaded)?;
-        let shards = self.shards_for(command) & !(1 << from);
+        let mine = 1 << from;
+        let shards = self.shards_for(command) & !mine;
+        // Where a home hands on what it gets, those it hands it to must have room too.
+        let needed = match command.route() {
+            Route::Home(bucket) => shards | (self.interested(bucket) & !mine),
+            Route::Owner(_) | Route::Bucket(_) => shards,
+        };
+        self.reserve(needed)?;
+        if self.quotas.take_message(&command.hub).is_err() {
+            self.inboxes(needed).for_each(|shard| shard.release());
+            return Err(Overloaded);
+        }
+        self.inboxes(needed & !shards)
+            .for_each(|shard| shard.release());
         self.hand_out(command.clone(), shards)
     }
 
+    /// Hands a command that follows from another to the other shards concerned, whether they have room or not.
+    pub(crate) fn relay(&self, from: u16, command: Command) {
+        let shards = self.shards_for(&command) & !(1 << from);
+        let command = Arc::new(command);
+        for shard in self.inboxes(shards) {
+            shard.push_unreserved(ShardMessage::Command {
+                command: command.clone(),
+                reply: None,
+            });
+        }
+    }
+
+    /// Hands a command to shards that have a slot reserved for it, and to the other nodes.
     fn hand_out(&self, command: Arc<Command>, shards: u64) -> Result<(), Overloaded> {
-        self.reserve(shards)?;
         if self.backplane.publish(&command).is_err() {
             self.inboxes(shards).for_each(|shard| shard.release());
             return Err(Overloaded);
@@ -187,12 +227,18 @@ impl Node {
 
     fn shards_for(&self, command: &Command) -> u64 {
         match command.route() {
-            Route::Bucket(bucket) => self.interest[bucket.index()].load(Ordering::SeqCst),
+            Route::Bucket(bucket) => self.interested(bucket),
+            Route::Home(bucket) => 1 << bucket.home(self.shards.len() as u16),
             Route::Owner(id) => {
                 let is_here = id.node == self.number() && usize::from(id.shard) < self.shards.len();
                 if is_here { 1 << id.shard } else { 0 }
             }
         }
+    }
+
+    /// Returns the shards with members in a bucket.
+    fn interested(&self, bucket: Bucket) -> u64 {
+        self.interest[bucket.index()].load(Ordering::SeqCst)
     }
 
     /// Takes a slot on every one of these shards or on none.

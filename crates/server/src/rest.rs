@@ -284,7 +284,7 @@ impl Call<'_> {
         let (can_exclude, can_filter) = match target {
             Target::All | Target::Group(_) => (true, true),
             Target::User(_) => (false, true),
-            Target::Connection(_) => (false, false),
+            Target::Connection(_) | Target::Watchers(_) => (false, false),
         };
         Ok(Selection {
             excluded: match can_exclude {
@@ -321,7 +321,8 @@ impl Call<'_> {
             | Reply::Conflict
             | Reply::Connections(_)
             | Reply::Groups(_)
-            | Reply::Opened { .. } => Ok(0),
+            | Reply::Opened { .. }
+            | Reply::Recovered { .. } => Ok(0),
         }
     }
 }

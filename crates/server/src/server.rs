@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hubwire_backplane::{Backplane, Local};
-use hubwire_engine::{Limits, Shard};
+use hubwire_engine::{Limits, Shard, ShardSettings};
 use hubwire_protocol::token::ClientTokenClaims;
 use mio::Poll;
 use tokio::net::TcpListener;
@@ -88,16 +88,18 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let bound = bind(&config.listeners).await?;
         let metrics = Arc::new(Metrics::new(config.limits.connections_max > 0));
-        let (node, shards) = start_shards(&config, &metrics)?;
+        let auth = Auth::new(&config);
+        let (node, shards) = start_shards(&config, &auth, &metrics)?;
         let handshakes_max = config.limits.handshakes_max;
         let handshakes = Arc::new(Semaphore::new(handshakes_max));
         let handshake_timeout = config.limits.handshake_timeout;
         let app = Arc::new(App {
-            auth: Auth::new(&config),
+            auth,
             config,
             node,
             metrics,
             filters: rest::Filters::default(),
+            refusals: Arc::new(Semaphore::new(handshakes_max)),
             is_shutting_down: AtomicBool::new(false),
         });
         let (shutdown, _) = watch::channel(false);
@@ -287,7 +289,11 @@ fn is_missing_loopback(addr: SocketAddr, error: &io::Error) -> bool {
 
 type Shards = (Arc<Node>, Vec<JoinHandle<()>>);
 
-fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, StartError> {
+fn start_shards(
+    config: &Config,
+    auth: &Auth,
+    metrics: &Arc<Metrics>,
+) -> Result<Shards, StartError> {
     let failed = |number| move |source| StartError::Shard { number, source };
     let mut polls = Vec::new();
     let mut inboxes = Vec::new();
@@ -319,6 +325,8 @@ fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, Start
     let engine_limits = Limits {
         remembered_ack_ids: limits.remembered_ack_ids,
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
+        recovery_window_ms: limits.recovery_window.as_millis() as u64,
+        reconnection_token_lifetime_s: limits.reconnection_token_lifetime.as_secs(),
     };
     let mut threads = Vec::new();
     for (number, (poll, inbox)) in (0..).zip(polls.into_iter().zip(inboxes)) {
@@ -329,7 +337,14 @@ fn start_shards(config: &Config, metrics: &Arc<Metrics>) -> Result<Shards, Start
             node.clone(),
             ShardMetrics::new(metrics.clone()),
             loop_limits,
-            Shard::new(node_number, number, engine_limits.clone()),
+            Shard::new(ShardSettings {
+                node: node_number,
+                number,
+                shards: config.shards as u16,
+                unix_origin_ms: node.clock.unix_origin_ms(),
+                reconnection_key: auth.reconnection_key.clone(),
+                limits: engine_limits.clone(),
+            }),
         );
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))

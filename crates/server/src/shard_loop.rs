@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Command, ConnectionKey, Fault, Frame, FrameKind, Input, Open, Output, Reply, ReplyToken, Shard,
-    SocketEnd, Time,
+    BufferLimits, Command, ConnectionKey, Fault, Frame, FrameKind, Input, Open, Output, Recover,
+    Reply, ReplyToken, Shard, SocketEnd, Time,
 };
 use mio::{Events, Poll, Token};
 use slab::Slab;
 use tokio::sync::oneshot;
 
 use crate::inbox::Inbox;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::node::Node;
 use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn};
 
@@ -42,6 +42,13 @@ pub(crate) enum ShardMessage {
         /// The client.
         open: Box<Open>,
         /// Answered with [`Reply::Opened`].
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Let a client go on with its reliable connection.
+    Recover {
+        /// Which.
+        recover: Recover,
+        /// Answered with [`Reply::Recovered`] or [`Reply::NotFound`].
         reply: oneshot::Sender<Reply>,
     },
     /// Here is the socket of an active connection.
@@ -85,6 +92,8 @@ pub(crate) struct ShardLoop {
     limits: LoopLimits,
     shard: Shard,
     turn: Turn,
+    /// Room to copy the frames of a socket together.
+    together: Vec<u8>,
     /// By slot.
     sockets: Vec<Option<Socket>>,
     open_sockets: usize,
@@ -121,6 +130,7 @@ impl ShardLoop {
             limits,
             shard,
             turn: Turn::default(),
+            together: Vec::new(),
             sockets: Vec::new(),
             open_sockets: 0,
             read_buffer: vec![0; READ_BUFFER],
@@ -214,10 +224,18 @@ impl ShardLoop {
             self.guarded(|shard| shard.handle(now, Input::Timeout));
         }
         self.write_dirty(now);
-        self.metrics.publish(self.shard.group_count());
+        self.publish_metrics();
         if self.limits.memory > 0 && self.has_to_shed() {
             self.guarded(|shard| shard.shed(now));
         }
+    }
+
+    fn publish_metrics(&mut self) {
+        self.metrics.publish(ShardCounts {
+            groups: self.shard.group_count(),
+            unacked_messages: self.shard.unacked_message_count(),
+            detached_connections: self.shard.detached_count(),
+        });
     }
 
     /// Tells whether too much waits for all clients, and more than its share for this shard's: the others see to theirs.
@@ -244,7 +262,7 @@ impl ShardLoop {
                 socket.queue.discard();
                 let after = socket.queue.backlog_bytes();
                 self.metrics.change_queued(before, after);
-                self.metrics.publish(self.shard.group_count());
+                self.publish_metrics();
             }
             let fault = Fault::OutboundQueueFull;
             self.handle(now, Input::Fault { key, fault });
@@ -283,6 +301,11 @@ impl ShardLoop {
             ShardMessage::Open { open, reply } => {
                 let reply = ReplyToken(self.replies.insert(reply) as u64);
                 self.handle(now, Input::Open { open, reply });
+            }
+            ShardMessage::Recover { recover, reply } => {
+                let reply = ReplyToken(self.replies.insert(reply) as u64);
+                let recover = &recover;
+                self.handle(now, Input::Recover { recover, reply });
             }
             ShardMessage::Attach(attach) => self.attach(now, *attach),
             ShardMessage::Abandon { key } => self.gone(now, key, SocketEnd::NotAttached),
@@ -348,8 +371,15 @@ impl ShardLoop {
 
     fn apply_one(&mut self, now: Time, output: Output) {
         match output {
-            Output::Opened { key } => self.opened(key),
-            Output::Send { to, frame } => self.send(now, to, frame),
+            Output::Opened {
+                key,
+                reliable_buffer,
+            } => self.opened(key, reliable_buffer),
+            Output::Send {
+                to,
+                frame,
+                sequence_id,
+            } => self.send(now, to, frame, sequence_id),
             Output::Ping { to } => self.ping(now, to),
             Output::Close { to, close } => self.close(to, &close),
             Output::Abort { to } => {
@@ -363,11 +393,13 @@ impl ShardLoop {
                 }
             }
             Output::Forward { from, command } => self.forward(from, Arc::new(*command)),
+            Output::Relay(command) => self.node.relay(self.number, *command),
             Output::Interest {
                 bucket,
                 is_interested,
             } => self.node.set_interest(self.number, bucket, is_interested),
             Output::Reply { token, reply } => self.reply(token, reply),
+            Output::Started(started) => self.metrics.count_started(&started),
             Output::Ended(ended) => {
                 self.node.quotas.close_connection(&ended.hub);
                 self.metrics.count_ended(&ended);
@@ -375,28 +407,33 @@ impl ShardLoop {
         }
     }
 
-    fn opened(&mut self, key: ConnectionKey) {
+    fn opened(&mut self, key: ConnectionKey, reliable_buffer: Option<BufferLimits>) {
+        let usual = self.limits.queue;
+        let queue_limits = reliable_buffer.map(|buffer| usual.with_replay(buffer));
         let slot = key.slot as usize;
         if self.sockets.len() <= slot {
             self.sockets.resize_with(slot + 1, || None);
         }
         debug_assert!(self.sockets[slot].is_none(), "a slot was given away twice");
-        self.sockets[slot] = Some(Socket::new(key));
+        self.sockets[slot] = Some(Socket::new(key, queue_limits));
         self.open_sockets += 1;
     }
 
     fn reply(&mut self, token: ReplyToken, reply: Reply) {
         if let Some(sender) = self.replies.try_remove(token.0 as usize)
-            && let Err(Reply::Opened { key, .. }) = sender.send(reply)
+            && let Err(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) =
+                sender.send(reply)
         {
-            // The client gave up while its connection was being made.
+            // The client gave up while its connection was being made or recovered.
             let now = self.node.clock.now();
             self.gone(now, key, SocketEnd::NotAttached);
         }
     }
 
     fn forward(&mut self, from: u32, command: Arc<Command>) {
-        if self.node.forward(self.number, &command).is_ok() {
+        // What a client has published over a socket that it has lost may still wait, and goes first.
+        let waits = self.stalled.iter().any(|(key, _)| key.slot == from);
+        if !waits && self.node.forward(self.number, &command).is_ok() {
             return;
         }
         if let Some(Some(socket)) = self.sockets.get_mut(from as usize) {

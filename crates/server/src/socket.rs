@@ -54,6 +54,8 @@ pub(crate) struct Socket {
     /// Absent while the upgrade is under way; output then waits in the queue.
     pub(crate) io: Option<Io>,
     pub(crate) queue: Queue,
+    /// Set for a reliable connection, which may get all that it has missed at once.
+    queue_limits: Option<Box<QueueLimits>>,
     pub(crate) decoder: Decoder,
     /// The start of an unfinished frame, or what is left to parse while the socket is paused.
     pub(crate) input: Vec<u8>,
@@ -77,11 +79,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(key: ConnectionKey) -> Self {
+    pub(crate) fn new(key: ConnectionKey, queue_limits: Option<QueueLimits>) -> Self {
         Self {
             key,
             io: None,
             queue: Queue::default(),
+            queue_limits: queue_limits.map(Box::new),
             decoder: Decoder::default(),
             input: Vec::new(),
             needed: 0,
@@ -106,13 +109,29 @@ impl Socket {
         self.queue.is_empty() && !self.is_blocked
     }
 
-    /// Queues a frame of this turn.
-    pub(crate) fn push(&mut self, turn: &mut Turn, frame: FrameId, frame_len: usize) {
-        self.queue.push(turn, frame, frame_len);
+    /// Returns how much may wait for it, given how much may wait for most.
+    pub(crate) fn queue_limits(&self, usual: QueueLimits) -> QueueLimits {
+        self.queue_limits.as_deref().copied().unwrap_or(usual)
+    }
+
+    /// Queues a frame of this turn with its number, or 0.
+    pub(crate) fn push(
+        &mut self,
+        turn: &mut Turn,
+        frame: FrameId,
+        sequence_id: u64,
+        frame_len: usize,
+    ) {
+        self.queue.push(turn, frame, sequence_id, frame_len);
     }
 
     /// Writes what is waiting, as far as the socket takes it. Returns what came of it and the bytes written.
-    pub(crate) fn write(&mut self, turn: &Turn, now: Time) -> (Written, usize) {
+    pub(crate) fn write(
+        &mut self,
+        turn: &Turn,
+        together: &mut Vec<u8>,
+        now: Time,
+    ) -> (Written, usize) {
         let Some(io) = &mut self.io else {
             self.queue.spill(turn, 0);
             return (Written::Ok, 0);
@@ -121,7 +140,7 @@ impl Socket {
             self.queue.spill(turn, 0);
             return (Written::Ok, 0);
         }
-        let (bytes, outcome) = self.queue.write(io, turn, now);
+        let (bytes, outcome) = self.queue.write(io, turn, together, now);
         match outcome {
             Ok(is_blocked) => self.is_blocked = is_blocked,
             Err(_) => return (Written::Broken, bytes),

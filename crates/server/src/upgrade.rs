@@ -1,11 +1,13 @@
 //! A client's handshake: negotiation on tokio, then the bare socket goes to a shard. Source: client-protocols 1.
 
+mod recovery;
+
 use std::net::TcpStream as StdTcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hubwire_engine::{ConnectionKey, HubSettings, Open, RawMode, Reply};
+use hubwire_engine::{BufferLimits, ConnectionKey, HubSettings, Open, RawMode, Reply};
 use hubwire_protocol::http::{Query, decode_segment};
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
@@ -102,18 +104,27 @@ async fn handshake(
     let hub = Hub::new(&hub).map_err(|_| refuse(StatusCode::BAD_REQUEST, "Invalid hub name."))?;
     let settings = app.config.hubs.get(hub.as_str());
     check_origin(request.headers(), settings)?;
+    let offered = offered_subprotocols(request.headers());
+    let negotiated = Subprotocol::negotiate(offered.iter().map(String::as_str));
+    if let Some(id) = query
+        .first("awps_connection_id")
+        .filter(|id| !id.is_empty())
+    {
+        let token = query.first("awps_reconnection_token").unwrap_or_default();
+        let claim = recovery::Claim {
+            hub,
+            connection_id: id,
+            token,
+            negotiated: negotiated.map(|(_, spelling)| spelling),
+        };
+        let protocol = recovery::handle(app, request, claim).await?;
+        return Ok(switching_protocols(accept, protocol.as_deref()));
+    }
     let origin = Origin::of(request, peer, &app.config.network.trusted_proxies);
     let admission = admit(app, request, &query, &hub, &origin, is_legacy)?;
     let raw_mode = raw_mode(&query)?;
-    let offered = offered_subprotocols(request.headers());
-    let negotiated = Subprotocol::negotiate(offered.iter().map(String::as_str));
     let subprotocol = negotiated.map_or(Subprotocol::Simple, |(subprotocol, _)| subprotocol);
-    if app.is_shutting_down() {
-        return Err(refuse_for_now(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The service is shutting down.",
-        ));
-    }
+    check_running(app)?;
     let memory = app.config.limits.memory;
     if memory > 0 && app.metrics.queued_bytes() > memory + memory / 8 {
         let reason = "Too much is waiting for clients.";
@@ -126,10 +137,7 @@ async fn handshake(
     }
     let open = Open {
         hub: hub.clone(),
-        settings: Arc::new(HubSettings {
-            keep_alive_interval_ms: settings.web_socket_keep_alive_interval.as_millis() as u64,
-            drop_connection_on_event_failure: settings.drop_connection_on_event_failure,
-        }),
+        settings: Arc::new(hub_settings(settings)),
         subprotocol,
         spelling: negotiated
             .filter(|(subprotocol, spelling)| subprotocol.name() != Some(*spelling))
@@ -150,17 +158,47 @@ async fn handshake(
         "connection started"
     );
     tokio::spawn(hand_over(on_upgrade, socket));
+    let spelling = negotiated.map(|(_, spelling)| spelling);
+    Ok(switching_protocols(accept, spelling))
+}
+
+/// Makes the 101.
+fn switching_protocols(accept: HeaderValue, protocol: Option<&str>) -> Response {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some((_, spelling)) = negotiated
-        && let Ok(spelling) = HeaderValue::from_str(spelling)
+    if let Some(protocol) = protocol
+        && let Ok(protocol) = HeaderValue::from_str(protocol)
     {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, spelling);
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    Ok(response)
+    response
+}
+
+fn hub_settings(settings: &HubConfig) -> HubSettings {
+    HubSettings {
+        keep_alive_interval_ms: settings.web_socket_keep_alive_interval.as_millis() as u64,
+        drop_connection_on_event_failure: settings.drop_connection_on_event_failure,
+        reliable_buffer: BufferLimits {
+            messages: settings.reliable_buffer_messages,
+            bytes: settings.reliable_buffer_bytes,
+        },
+        streaming: settings.streaming,
+        group_state: settings.group_state,
+        invocation: settings.invocation,
+    }
+}
+
+fn check_running(app: &App) -> Result<(), Refusal> {
+    match app.is_shutting_down() {
+        true => Err(refuse_for_now(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is shutting down.",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Returns the hub's name as given, if it is, and whether it came in the query as it once did.
@@ -338,7 +376,7 @@ fn random() -> Result<[u8; 16], Refusal> {
 
 /// Activates a connection: from here on it is visible and its output is kept for it.
 async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Refusal> {
-    let (hub, subprotocol) = (open.hub.clone(), open.subprotocol);
+    let hub = open.hub.clone();
     let Ok((shard, reply)) = app.node.open(open).await else {
         return Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -356,14 +394,7 @@ async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Re
     if ignored_roles > 0 {
         tracing::debug!(%hub, connection_id = %id, ignored_roles, "roles were not understood");
     }
-    app.metrics.count_opened(&hub, subprotocol);
-    Ok(PendingSocket {
-        node: app.node.clone(),
-        shard,
-        key,
-        id: id.to_string(),
-        is_attached: false,
-    })
+    Ok(PendingSocket::new(app, shard, key, id.to_string()))
 }
 
 /// An active connection that waits for its socket. Dropped without one, it ends the connection.
@@ -376,6 +407,16 @@ struct PendingSocket {
 }
 
 impl PendingSocket {
+    fn new(app: &App, shard: u16, key: ConnectionKey, id: String) -> Self {
+        Self {
+            node: app.node.clone(),
+            shard,
+            key,
+            id,
+            is_attached: false,
+        }
+    }
+
     fn attach(mut self, io: Io, received: Bytes) {
         self.is_attached = true;
         let attach = Attach {

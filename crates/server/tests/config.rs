@@ -14,6 +14,7 @@ use hubwire_server::config::{
 
 const KEY: &str = "a-key-of-our-own-that-nobody-knows-1234";
 const OTHER_KEY: &str = "another-key-that-nobody-knows-at-all-99";
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn without_sources_the_documented_defaults_hold() {
@@ -39,7 +40,13 @@ fn without_sources_the_documented_defaults_hold() {
     assert_eq!(config.auth.clock_skew, Duration::from_secs(300));
     assert_eq!(config.rest.body_max, 1_048_576);
     assert_eq!(config.limits.outbound_queue_bytes, 16_777_216);
+    assert_eq!(config.limits.recovery_window, Duration::from_secs(30));
+    assert_eq!(config.limits.reconnection_token_lifetime, 7 * DAY);
     assert_eq!(config.limits.connections_max, 0);
+    let hub = config.hubs.get("chat");
+    assert_eq!(hub.reliable_buffer_messages, 1000);
+    assert_eq!(hub.reliable_buffer_bytes, 16_777_216);
+    assert!(hub.streaming && hub.group_state && hub.invocation);
     assert_eq!(config.logging.level, Level::Info);
     assert_eq!(config.logging.format, LogFormat::Text);
     assert_eq!(config.logging.categories, []);
@@ -87,6 +94,8 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.limits.message_max, 512 << 10);
     assert_eq!(config.limits.outbound_queue_messages, 7);
     assert_eq!(config.limits.outbound_queue_bytes, 2 << 30);
+    assert_eq!(config.limits.recovery_window, Duration::ZERO);
+    assert_eq!(config.limits.reconnection_token_lifetime, 365 * DAY);
     assert_eq!(config.limits.remembered_ack_ids, 0);
     assert_eq!(config.limits.close_timeout, Duration::from_secs(3600));
     assert_eq!(config.limits.connections_max, 9);
@@ -114,6 +123,8 @@ fn a_hub_without_its_own_entry_uses_the_default_one_and_an_entry_inherits_nothin
         Duration::from_secs(20)
     );
     assert_eq!(listed.allowed_origins, Vec::<String>::new());
+    assert_eq!(listed.reliable_buffer_messages, 1000);
+    assert!(listed.streaming && listed.group_state && listed.invocation);
     let unlisted = config.hubs.get("default");
     assert_eq!(
         unlisted.anonymous_connect_policy,
@@ -125,6 +136,9 @@ fn a_hub_without_its_own_entry_uses_the_default_one_and_an_entry_inherits_nothin
     );
     assert_eq!(unlisted.allowed_origins, ["https://app.example.com"]);
     assert!(unlisted.drop_connection_on_event_failure);
+    assert_eq!(unlisted.reliable_buffer_messages, 1);
+    assert_eq!(unlisted.reliable_buffer_bytes, 1024);
+    assert!(!unlisted.streaming && !unlisted.group_state && !unlisted.invocation);
     let names: Vec<&str> = config.hubs.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a.b[1]`,_", "chat"]);
 }
@@ -269,6 +283,9 @@ fn the_environment_reaches_every_section() {
             "HUBWIRE__HUBS___DEFAULT__DROP_CONNECTION_ON_EVENT_FAILURE",
             "true",
         ),
+        ("HUBWIRE__HUBS___DEFAULT__GROUP_STATE", "false"),
+        ("HUBWIRE__HUBS___DEFAULT__RELIABLE_BUFFER_MESSAGES", "6"),
+        ("HUBWIRE__LIMITS__RECOVERY_WINDOW", "2m"),
         ("HUBWIRE__LIMITS__HANDSHAKES_MAX", "5"),
         ("HUBWIRE__LIMITS__MESSAGE_MAX", "2MiB"),
         ("HUBWIRE__LOGGING__CATEGORIES", r#"["connectivity"]"#),
@@ -296,6 +313,9 @@ fn the_environment_reaches_every_section() {
         ["https://app.example"]
     );
     assert!(config.hubs.get("other").drop_connection_on_event_failure);
+    assert!(!config.hubs.get("other").group_state);
+    assert_eq!(config.hubs.get("other").reliable_buffer_messages, 6);
+    assert_eq!(config.limits.recovery_window, Duration::from_secs(120));
     assert_eq!(config.limits.handshakes_max, 5);
     assert_eq!(config.limits.message_max, 2 << 20);
     assert_eq!(config.logging.categories, [LogCategory::Connectivity]);
@@ -375,11 +395,12 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
          `require_content_length`, `body_max`, `cors`",
     );
     check_error(
-        "[hubs.chat]\ngroup_state = true\n",
-        "hubwire.toml:2:1: unknown key `hubs.chat.group_state`, the keys here are \
+        "[hubs.chat]\nevent_handlers = []\n",
+        "hubwire.toml:2:1: unknown key `hubs.chat.event_handlers`, the keys here are \
          `anonymous_connect_policy`, `web_socket_keep_alive_interval`, `allowed_origins`, \
          `drop_connection_on_event_failure`, `connections_max`, `rest_requests_per_second`, \
-         `messages_per_second`",
+         `messages_per_second`, `reliable_buffer_messages`, `reliable_buffer_bytes`, `streaming`, \
+         `group_state`, `invocation`",
     );
     check_error(
         "[[listeners]]\nbind = [\"127.0.0.1:1\"]\nrole = [\"rest\"]\n",
@@ -451,6 +472,19 @@ fn durations_need_a_unit_and_stay_in_range() {
         "[limits]\nhandshake_timeout = \"0s\"\n",
         "hubwire.toml:2:21: limits.handshake_timeout is \"0s\", allowed is 1ms to 1h",
     );
+    check_error(
+        "[limits]\nrecovery_window = \"61m\"\n",
+        "hubwire.toml:2:19: limits.recovery_window is \"61m\", allowed is 0s to 1h",
+    );
+    for wrong in ["59s", "366d"] {
+        check_error(
+            &format!("[limits]\nreconnection_token_lifetime = \"{wrong}\"\n"),
+            &format!(
+                "hubwire.toml:2:31: limits.reconnection_token_lifetime is \"{wrong}\", allowed is \
+                 1m to 365d"
+            ),
+        );
+    }
 }
 
 #[test]
@@ -474,6 +508,10 @@ fn sizes_need_a_unit_and_stay_in_range() {
         "hubwire.toml:2:24: limits.outbound_queue_bytes is \"1B\", allowed is 1KiB or more",
     );
     check_error(
+        "[hubs.chat]\nreliable_buffer_bytes = \"1023B\"\n",
+        "hubwire.toml:2:25: hubs.chat.reliable_buffer_bytes is \"1023B\", allowed is 1KiB or more",
+    );
+    check_error(
         "[limits]\nmessage_max = \"99999999999999999999GiB\"\n",
         "hubwire.toml:2:15: limits.message_max is \"99999999999999999999GiB\", expected a size \
          with its unit, such as \"512KiB\", \"1MiB\" or \"16MB\"",
@@ -490,6 +528,10 @@ fn counts_are_plain_numbers_in_range() {
     check_error(
         "[limits]\nhandshakes_max = 0\n",
         "hubwire.toml:2:18: limits.handshakes_max is 0, allowed is 1 or more",
+    );
+    check_error(
+        "[hubs.chat]\nreliable_buffer_messages = 0\n",
+        "hubwire.toml:2:28: hubs.chat.reliable_buffer_messages is 0, allowed is 1 or more",
     );
     check_error(
         "[limits]\nconnections_max = -1\n",
@@ -524,6 +566,11 @@ fn words_and_truths_are_taken_from_closed_sets() {
     check_error(
         "[rest]\nkeep_encoded_slash = \"yes\"\n",
         "hubwire.toml:2:22: rest.keep_encoded_slash is \"yes\", expected true or false",
+    );
+    check_environment_error(
+        &[("HUBWIRE__HUBS__CHAT__GROUP_STATE", "off")],
+        "environment variable HUBWIRE__HUBS__CHAT__GROUP_STATE: hubs.chat.group_state is \"off\", \
+         expected true or false",
     );
     check_environment_error(
         &[("HUBWIRE__AUTH__ALLOW_DEVELOPMENT_KEY", "1")],
@@ -988,6 +1035,11 @@ body_max = "16MB"
 web_socket_keep_alive_interval = "120s"
 allowed_origins = ["https://App.example.com"]
 drop_connection_on_event_failure = true
+reliable_buffer_messages = 1
+reliable_buffer_bytes = "1KiB"
+streaming = false
+group_state = false
+invocation = false
 
 [hubs.Chat]
 anonymous_connect_policy = "allow"
@@ -998,6 +1050,8 @@ anonymous_connect_policy = "allow"
 message_max = "512KiB"
 outbound_queue_messages = 7
 outbound_queue_bytes = "2GiB"
+recovery_window = "0s"
+reconnection_token_lifetime = "365d"
 remembered_ack_ids = 0
 close_timeout = "1h"
 connections_max = 9

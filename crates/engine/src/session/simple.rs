@@ -53,6 +53,7 @@ impl Shard {
                         },
                         metadata: Metadata::default(),
                     },
+                    fragment: None,
                     no_echo: *no_echo,
                     ttl_seconds: 0,
                 };

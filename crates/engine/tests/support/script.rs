@@ -7,7 +7,11 @@
 //! | --- | --- |
 //! | `open a hub=chat user=ann groups=g,h roles=sendToGroup,joinLeaveGroup.g` | a client is let in, in JSON |
 //! | `open a simple publish=g no_echo` | ... a simple one |
-//! | `open a keep_alive=20s drop_on_event_failure` | ... with settings of its hub |
+//! | `open a reliable` | ... a reliable one |
+//! | `open a keep_alive=20s drop_on_event_failure buffer=9 buffer_bytes=99` | ... with settings of its hub |
+//! | `open a no_streaming no_group_state no_invocation` | ... with switches of its hub off |
+//! | `fork a as old` | a name for the socket that a connection has now |
+//! | `recover a hub=chat` | a client wants to go on with a reliable connection |
 //! | `attach a`, `heard a` | its socket is there; bytes came from it |
 //! | `a -> ...`, `a => ...` | a text, a binary message from it |
 //! | `fault a invalid_frame`, `peer_closed a 1000 : ...`, `gone a lost` | it did wrong, sent a close frame, its socket is gone |
@@ -18,6 +22,7 @@
 //! | `add connection:a g`, `remove user:ann g`, `remove_all user:ann` | memberships begin and end |
 //! | `grant a sendToGroup : g`, `revoke ...`, `check ...` | permissions |
 //! | `shutdown` | the process is about to stop |
+//! | `limits recovery_window=30s`, `close_timeout`, `remembered_ack_ids` | limits of the process |
 //! | `+20s`, `+1ms` | time passes; timeouts that come due on the way are fired at their time, which their outputs begin with |
 
 use std::collections::HashMap;
@@ -25,9 +30,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, FrameKind, HubSettings, Input,
-    Limits, Message, Open, Output, Outputs, Permission, RawMode, Reply, ReplyToken, Selection,
-    Shard, SocketEnd, Target, Time,
+    Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, Frame, FrameKind, HubSettings,
+    Input, Limits, Message, Open, Output, Outputs, Permission, RawMode, Recover, Reply, ReplyToken,
+    Selection, Shard, ShardSettings, SocketEnd, Target, Time,
 };
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
@@ -35,9 +40,10 @@ use hubwire_protocol::metadata::Metadata;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::payload::{DataType, Payload};
 use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
+use hubwire_protocol::token::ReconnectionKey;
 
 const NODE: u16 = 3;
-const SHARD: u16 = 7;
+const SHARD: u16 = 0;
 
 /// Runs a script and compares what came out, line by line. Indentation does not matter.
 #[track_caller]
@@ -75,7 +81,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            shard: Shard::new(NODE, SHARD, Limits::default()),
+            shard: shard(Limits::default()),
             now: Time::from_ms(0),
             outputs: Outputs::default(),
             connections: HashMap::new(),
@@ -107,6 +113,12 @@ impl World {
             "show" => self.shows_interest = true,
             "limits" => self.limits(&line),
             "open" => self.open(&line),
+            "recover" => self.recover(&line),
+            "fork" => {
+                let connection = self.connections[line.words[0]];
+                self.connections
+                    .insert(line.words[2].to_owned(), connection);
+            }
             "attach" => {
                 let key = self.key(line.words[0]);
                 self.handle(Input::Attached { key });
@@ -160,7 +172,10 @@ impl World {
         if let Some(step) = line.option("close_timeout") {
             limits.close_timeout_ms = milliseconds(step);
         }
-        self.shard = Shard::new(NODE, SHARD, limits);
+        if let Some(step) = line.option("recovery_window") {
+            limits.recovery_window_ms = milliseconds(step);
+        }
+        self.shard = shard(limits);
     }
 
     fn open(&mut self, line: &Line<'_>) {
@@ -171,17 +186,27 @@ impl World {
         self.know(&hub, &groups, user.as_ref());
         let mut settings = HubSettings {
             drop_connection_on_event_failure: line.has("drop_on_event_failure"),
+            streaming: !line.has("no_streaming"),
+            group_state: !line.has("no_group_state"),
+            invocation: !line.has("no_invocation"),
             ..HubSettings::default()
         };
+        if let Some(messages) = line.option("buffer") {
+            settings.reliable_buffer.messages = messages.parse().expect("a number");
+        }
+        if let Some(bytes) = line.option("buffer_bytes") {
+            settings.reliable_buffer.bytes = bytes.parse().expect("a number");
+        }
         if let Some(step) = line.option("keep_alive") {
             settings.keep_alive_interval_ms = milliseconds(step);
         }
         let open = Open {
             hub,
             settings: Arc::new(settings),
-            subprotocol: match line.has("simple") {
-                true => Subprotocol::Simple,
-                false => Subprotocol::Json,
+            subprotocol: match (line.has("simple"), line.has("reliable")) {
+                (true, _) => Subprotocol::Simple,
+                (false, true) => Subprotocol::ReliableJson,
+                (false, false) => Subprotocol::Json,
             },
             spelling: None,
             user,
@@ -214,6 +239,30 @@ impl World {
         let (key, id) = opened.expect("an open is answered");
         self.connections.insert(name.clone(), (key, id));
         self.slots.insert(key.slot, name);
+        self.take_outputs();
+    }
+
+    fn recover(&mut self, line: &Line<'_>) {
+        let name = line.words[0];
+        let recover = Recover {
+            hub: line.hub(),
+            id: self.id(name),
+        };
+        let input = Input::Recover {
+            recover: &recover,
+            reply: ReplyToken(3),
+        };
+        self.shard.handle(self.now, input, &mut self.outputs);
+        for output in &self.outputs.list {
+            if let Output::Reply {
+                reply: Reply::Recovered { key, .. },
+                ..
+            } = output
+                && let Some(connection) = self.connections.get_mut(name)
+            {
+                connection.0 = *key;
+            }
+        }
         self.take_outputs();
     }
 
@@ -310,7 +359,7 @@ impl World {
     fn data_message(&self, line: &Line<'_>) -> Arc<Message> {
         let from = match self.target(line.words[0]) {
             Target::Group(group) => From::Group { group, user: None },
-            Target::All | Target::User(_) | Target::Connection(_) => From::Server,
+            _ => From::Server,
         };
         let payload = Payload {
             data_type: DataType::Text,
@@ -323,7 +372,15 @@ impl World {
         let ttl = line
             .option("ttl")
             .map_or(0, |ttl| ttl.parse().expect("seconds"));
-        Arc::new(Message::new(DataMessage { from, content }, self.now, ttl))
+        Arc::new(Message::new(
+            DataMessage {
+                from,
+                content,
+                stream: None,
+            },
+            self.now,
+            ttl,
+        ))
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -335,17 +392,21 @@ impl World {
         let Outputs { list, frames } = std::mem::take(&mut self.outputs);
         for output in list {
             let line = match output {
-                Output::Opened { key } => format!("{} opened", self.name(key.slot)),
-                Output::Send { to, frame } => {
-                    let queued = &frames[frame.0 as usize];
-                    let text = String::from_utf8_lossy(queued.frame.payload());
-                    let arrow = match queued.frame.kind() {
+                Output::Opened { key, .. } => format!("{} opened", self.name(key.slot)),
+                Output::Send {
+                    to,
+                    frame,
+                    sequence_id,
+                } => {
+                    let frame = &frames[frame.0 as usize];
+                    let text = without_token(&whole(frame, sequence_id));
+                    let arrow = match frame.kind() {
                         FrameKind::Text => "<-",
                         FrameKind::Binary => "<=",
                         kind => panic!("a shard sends no {kind:?}"),
                     };
-                    let until = queued
-                        .expires
+                    let until = frame
+                        .expires()
                         .map(|time| format!(" until {}ms", time.as_ms()));
                     let until = until.unwrap_or_default();
                     self.with_names(&format!("{} {arrow}{until} {text}", self.name(to)))
@@ -361,6 +422,8 @@ impl World {
                 Output::Forward { from, command } => {
                     self.with_names(&format!("{} forward {}", self.name(from), sent(&command)))
                 }
+                Output::Relay(command) => self.with_names(&format!("relay {}", sent(&command))),
+                Output::Started(_) => continue,
                 Output::Interest {
                     bucket,
                     is_interested,
@@ -372,6 +435,7 @@ impl World {
                     Reply::Opened { ignored_roles, .. } => {
                         format!("let in, {ignored_roles} roles ignored")
                     }
+                    Reply::Recovered { protocol, .. } => format!("recovered as {protocol}"),
                     Reply::Matched(count) => format!("matched {count}"),
                     Reply::Connections(found) => {
                         let found: Vec<String> = found
@@ -434,6 +498,11 @@ impl World {
 
     fn with_names(&self, text: &str) -> String {
         let mut text = text.to_owned();
+        for (slot, name) in &self.slots {
+            let (key, id) = self.connections[name];
+            debug_assert_eq!(key.slot, *slot);
+            text = text.replace(&id.to_string(), name);
+        }
         for (name, (_, id)) in &self.connections {
             text = text.replace(&id.to_string(), name);
         }
@@ -526,15 +595,55 @@ impl<'a> Line<'a> {
 fn sent(command: &Command) -> String {
     match &command.action {
         Action::Send { to, .. } => {
-            let group = match &to.target {
+            let target = match &to.target {
                 Target::Group(group) => format!("group:{group}"),
+                Target::Watchers(group) => format!("watchers:{group}"),
                 to => panic!("a client does not send to {to:?}"),
             };
             let excluded: Vec<String> = to.excluded.iter().map(ToString::to_string).collect();
-            format!("send {group} excluded={}", excluded.join(","))
+            format!("send {target} excluded={}", excluded.join(","))
         }
         action => panic!("a client does not cause {action:?}"),
     }
+}
+
+/// Puts a frame together as its receiver gets it.
+fn whole(frame: &Frame, sequence_id: u64) -> String {
+    let payload = String::from_utf8_lossy(frame.payload());
+    match frame.envelope() {
+        None => {
+            assert_eq!(sequence_id, 0, "a number without a place for it");
+            payload.into_owned()
+        }
+        Some(envelope) => {
+            let head = envelope.head(payload.len(), sequence_id);
+            String::from_utf8_lossy(head.as_bytes()).into_owned() + &payload
+        }
+    }
+}
+
+/// A reconnection token says nothing to the reader of a script.
+fn without_token(text: &str) -> String {
+    let marker = r#""reconnectionToken":""#;
+    match text.split_once(marker) {
+        None => text.to_owned(),
+        Some((before, after)) => {
+            let (token, after) = after.split_once('"').expect("a token ends");
+            assert_eq!(token.len(), 64, "a reconnection token has 64 characters");
+            format!("{before}{marker}...\"{after}")
+        }
+    }
+}
+
+fn shard(limits: Limits) -> Shard {
+    Shard::new(ShardSettings {
+        node: NODE,
+        number: SHARD,
+        shards: 1,
+        unix_origin_ms: 1_000_000,
+        reconnection_key: ReconnectionKey::new(b"key"),
+        limits,
+    })
 }
 
 fn group_of_frame(frame: &str) -> Option<GroupName> {

@@ -20,7 +20,9 @@ use super::{Config, SHARDS_MAX};
 use listeners::{Bound, read_listeners};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const KIB: usize = 1 << 10;
 const GIB: usize = 1 << 30;
 /// Largest count of a quota.
@@ -284,6 +286,21 @@ fn read_hub(mut section: Section) -> Result<HubConfig, ConfigError> {
     ] {
         section.read(key, limit, |field| field.count(0..=COUNT_MAX))?;
     }
+    let messages = &mut hub.reliable_buffer_messages;
+    section.read("reliable_buffer_messages", messages, |field| {
+        field.count(1..=usize::MAX)
+    })?;
+    let bytes = &mut hub.reliable_buffer_bytes;
+    section.read("reliable_buffer_bytes", bytes, |field| {
+        field.size(KIB..=usize::MAX)
+    })?;
+    for (key, is_on) in [
+        ("streaming", &mut hub.streaming),
+        ("group_state", &mut hub.group_state),
+        ("invocation", &mut hub.invocation),
+    ] {
+        section.read(key, is_on, |field| field.truth())?;
+    }
     section.finish()?;
     Ok(hub)
 }
@@ -327,6 +344,14 @@ fn read_limits(mut section: Section, config: &mut Config) -> Result<(), ConfigEr
         "outbound_queue_bytes",
         &mut limits.outbound_queue_bytes,
         |field| field.size(KIB..=usize::MAX),
+    )?;
+    section.read("recovery_window", &mut limits.recovery_window, |field| {
+        field.duration(Duration::ZERO..=HOUR)
+    })?;
+    section.read(
+        "reconnection_token_lifetime",
+        &mut limits.reconnection_token_lifetime,
+        |field| field.duration(MINUTE..=365 * DAY),
     )?;
     section.read(
         "remembered_ack_ids",

@@ -38,6 +38,27 @@ pub struct HubConfig {
     ///
     /// Messages a second; default: 0, no limit.
     pub messages_per_second: usize,
+    /// Bounds the messages that a reliable connection has not acknowledged; beyond it the connection ends for good.
+    ///
+    /// Messages; default: 1000; range: from 1. Official clients acknowledge once a second, so this is also about how many
+    /// messages a second each of them can receive: raise it, and `reliable_buffer_bytes`, where senders are faster.
+    pub reliable_buffer_messages: usize,
+    /// Bounds the bytes that a reliable connection has not acknowledged, likewise.
+    ///
+    /// Bytes; default: 16 MiB; range: from 1 KiB. Lower it to bound memory with many clients that lose their network.
+    pub reliable_buffer_bytes: usize,
+    /// Knows the frames of streams; without it they are as any unknown frame, which closes the connection.
+    ///
+    /// Default: true.
+    pub streaming: bool,
+    /// Knows the frames of group state, likewise.
+    ///
+    /// Default: true.
+    pub group_state: bool,
+    /// Knows the frames of invocations, likewise.
+    ///
+    /// Default: true.
+    pub invocation: bool,
 }
 
 impl Default for HubConfig {
@@ -50,6 +71,11 @@ impl Default for HubConfig {
             connections_max: 0,
             rest_requests_per_second: 0,
             messages_per_second: 0,
+            reliable_buffer_messages: 1000,
+            reliable_buffer_bytes: 16 << 20,
+            streaming: true,
+            group_state: true,
+            invocation: true,
         }
     }
 }

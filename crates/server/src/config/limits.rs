@@ -17,6 +17,15 @@ pub struct LimitsConfig {
     ///
     /// Bytes; default: 16 MiB; range: from 1 KiB. Lower it to bound memory with many slow clients.
     pub outbound_queue_bytes: usize,
+    /// Sets how long a reliable connection whose socket was lost waits for a new one before it ends.
+    ///
+    /// Default: 30 s; range: 0 s to 1 h, where 0 ends it at once. Raise it where clients lose their network for longer; what
+    /// they are sent meanwhile is kept.
+    pub recovery_window: Duration,
+    /// Sets how long a reconnection token is good; each recovery hands out a new one.
+    ///
+    /// Default: 7 d; range: 1 min to 365 d. Lower it to bound the use of a stolen one.
+    pub reconnection_token_lifetime: Duration,
     /// Counts the ack ids remembered per connection, so that a repeated request is answered and not executed again.
     ///
     /// Ids; default: 1000; range: from 0, where 0 recognises no repetition. Raise it where clients retry late.
@@ -60,6 +69,8 @@ impl Default for LimitsConfig {
             message_max: 1 << 20,
             outbound_queue_messages: 1000,
             outbound_queue_bytes: 16 << 20,
+            recovery_window: Duration::from_secs(30),
+            reconnection_token_lifetime: Duration::from_secs(7 * 24 * 3600),
             remembered_ack_ids: 1000,
             close_timeout: Duration::from_secs(5),
             connections_max: 0,

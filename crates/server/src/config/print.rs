@@ -193,7 +193,20 @@ fn write_hub(out: &mut String, name: &str, hub: &HubConfig) -> fmt::Result {
         "rest_requests_per_second = {}",
         hub.rest_requests_per_second
     )?;
-    writeln!(out, "messages_per_second = {}", hub.messages_per_second)
+    writeln!(out, "messages_per_second = {}", hub.messages_per_second)?;
+    writeln!(
+        out,
+        "reliable_buffer_messages = {}",
+        hub.reliable_buffer_messages
+    )?;
+    writeln!(
+        out,
+        "reliable_buffer_bytes = \"{}\"",
+        format_size(hub.reliable_buffer_bytes)
+    )?;
+    writeln!(out, "streaming = {}", hub.streaming)?;
+    writeln!(out, "group_state = {}", hub.group_state)?;
+    writeln!(out, "invocation = {}", hub.invocation)
 }
 
 fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
@@ -209,6 +222,16 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
         out,
         "outbound_queue_bytes = \"{}\"",
         format_size(limits.outbound_queue_bytes)
+    )?;
+    writeln!(
+        out,
+        "recovery_window = \"{}\"",
+        format_duration(limits.recovery_window)
+    )?;
+    writeln!(
+        out,
+        "reconnection_token_lifetime = \"{}\"",
+        format_duration(limits.reconnection_token_lifetime)
     )?;
     writeln!(out, "remembered_ack_ids = {}", limits.remembered_ack_ids)?;
     writeln!(

@@ -67,7 +67,15 @@ pub(super) async fn send(
     let content = call.content().await?;
     let node = &call.app.node;
     node.quotas.take_message(&hub)?;
-    let message = Message::new(DataMessage { from, content }, node.clock.now(), ttl_seconds);
+    let message = Message::new(
+        DataMessage {
+            from,
+            content,
+            stream: None,
+        },
+        node.clock.now(),
+        ttl_seconds,
+    );
     node.send(Command {
         hub,
         action: Action::Send {

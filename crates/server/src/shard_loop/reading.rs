@@ -158,8 +158,8 @@ impl ShardLoop {
             }
             Event::Ping(payload) => {
                 let pong = Frame::new(FrameKind::Pong, Bytes::copy_from_slice(payload));
-                let frame = self.turn.outputs.add_frame(pong, None);
-                self.send(now, key.slot, frame);
+                let frame = self.turn.outputs.add_frame(pong);
+                self.send(now, key.slot, frame, 0);
                 self.apply(now);
             }
             Event::Pong(_) => {}

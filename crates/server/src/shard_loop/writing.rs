@@ -12,13 +12,13 @@ use crate::socket::{Closing, Written};
 
 impl ShardLoop {
     /// Queues a frame on a socket. If its queue is full even after a write, the engine is told.
-    pub(super) fn send(&mut self, now: Time, slot: u32, frame: FrameId) {
+    pub(super) fn send(&mut self, now: Time, slot: u32, frame: FrameId, sequence_id: u64) {
         self.turn.lay_out();
-        let frame_len = self.turn.frame_len(frame);
-        let limits = self.limits.queue;
+        let frame_len = self.turn.frame_len(frame, sequence_id);
         let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
             return;
         };
+        let limits = socket.queue_limits(self.limits.queue);
         if socket.closing != Closing::No || socket.is_overflowed {
             return;
         }
@@ -44,14 +44,14 @@ impl ShardLoop {
                 return;
             }
         }
-        self.push(slot, frame, frame_len);
+        self.push(slot, frame, sequence_id, frame_len);
     }
 
-    pub(super) fn push(&mut self, slot: u32, frame: FrameId, frame_len: usize) {
+    fn push(&mut self, slot: u32, frame: FrameId, sequence_id: u64, frame_len: usize) {
         let Some(Some(socket)) = self.sockets.get_mut(slot as usize) else {
             return;
         };
-        socket.push(&mut self.turn, frame, frame_len);
+        socket.push(&mut self.turn, frame, sequence_id, frame_len);
         if !mem::replace(&mut socket.is_dirty, true) {
             self.dirty.push(slot);
         }
@@ -64,8 +64,8 @@ impl ShardLoop {
         );
         // A client that has not read what is there cannot answer a ping either.
         if is_drained {
-            let frame = self.turn.outputs.add_frame(self.ping.clone(), None);
-            self.send(now, slot, frame);
+            let frame = self.turn.outputs.add_frame(self.ping.clone());
+            self.send(now, slot, frame, 0);
         }
     }
 
@@ -76,11 +76,11 @@ impl ShardLoop {
         };
         let payload = Bytes::copy_from_slice(payload.as_bytes());
         let frame = Frame::new(FrameKind::Close, payload);
-        let frame = self.turn.outputs.add_frame(frame, None);
+        let frame = self.turn.outputs.add_frame(frame);
         self.turn.lay_out();
-        let frame_len = self.turn.frame_len(frame);
+        let frame_len = self.turn.frame_len(frame, 0);
         // A close frame is queued whatever is waiting before it; it is the last one.
-        self.push(slot, frame, frame_len);
+        self.push(slot, frame, 0, frame_len);
         if let Some(Some(socket)) = self.sockets.get_mut(slot as usize) {
             socket.closing = Closing::Queued;
         }
@@ -125,7 +125,7 @@ impl ShardLoop {
             return;
         };
         let before = socket.queue.backlog_bytes();
-        let (written, bytes) = socket.write(&self.turn, now);
+        let (written, bytes) = socket.write(&self.turn, &mut self.together, now);
         let after = socket.queue.backlog_bytes();
         self.metrics.count_sent(bytes);
         self.metrics.change_queued(before, after);

@@ -1,20 +1,37 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use hubwire_engine::{Frame, FrameId, Time};
-use hubwire_ws::Header;
+use hubwire_engine::{BufferLimits, Frame, FrameId, Time};
+use hubwire_ws::HEADER_MAX;
 
 use super::io::Sink;
-use super::turn::{NO_RUN, Run, Turn, header, wire_len};
+use super::turn::{COPIED_MAX, Head, NO_RUN, Run, Turn, wire_len};
 
-/// Frames given to the kernel in one call when they are not contiguous; each takes two slices.
+/// Frames of earlier turns given to the kernel in one call; each takes up to three slices.
 const GATHERED_MAX: usize = 64;
+/// Frames of one turn that are not contiguous are copied together up to this length. Bytes.
+const COPIED_TOGETHER_MAX: usize = 64 * 1024;
+/// Room for frames that are not numbered, above that for numbered ones.
+const CONTROL_MESSAGES: usize = 32;
+/// Bytes of these.
+const CONTROL_BYTES: usize = 64 * 1024;
 
 /// How much may wait for one socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueLimits {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
+}
+
+impl QueueLimits {
+    /// Returns the limits of a reliable connection, to which all that it has not acknowledged may be sent at once. There is some
+    /// room above for other frames and for headers. Source: client-protocols 0.
+    pub(crate) fn with_replay(self, buffer: BufferLimits) -> Self {
+        Self {
+            messages: self.messages.max(buffer.messages) + CONTROL_MESSAGES,
+            bytes: self.bytes.max(buffer.bytes + buffer.messages * HEADER_MAX) + CONTROL_BYTES,
+        }
+    }
 }
 
 /// What is waiting for one socket: frames of earlier turns, and of this one.
@@ -41,7 +58,14 @@ struct Backlog {
 #[derive(Debug)]
 struct Waiting {
     frame: Frame,
-    expires: Option<Time>,
+    /// Its number, or 0.
+    sequence_id: u64,
+}
+
+impl Waiting {
+    fn wire_len(&self) -> usize {
+        wire_len(&self.frame, self.sequence_id)
+    }
 }
 
 impl Default for Queue {
@@ -76,12 +100,19 @@ impl Queue {
             && bytes + self.pending_bytes + frame_len <= limits.bytes
     }
 
-    pub(super) fn push(&mut self, turn: &mut Turn, frame: FrameId, frame_len: usize) {
+    pub(super) fn push(
+        &mut self,
+        turn: &mut Turn,
+        frame: FrameId,
+        sequence_id: u64,
+        frame_len: usize,
+    ) {
         let FrameId(frame) = frame;
         self.pending_messages += 1;
         self.pending_bytes += frame_len;
         if let Some(run) = turn.runs.get_mut(self.tail as usize)
             && run.last + 1 == frame
+            && run.sequence_id(frame) == sequence_id
         {
             run.last = frame;
             return;
@@ -91,6 +122,7 @@ impl Queue {
             first: frame,
             last: frame,
             next: NO_RUN,
+            sequence_id,
         });
         match turn.runs.get_mut(self.tail as usize) {
             Some(tail) => tail.next = index,
@@ -99,16 +131,18 @@ impl Queue {
         self.tail = index;
     }
 
-    /// Writes as much as the socket takes. Returns the bytes written, and whether the kernel wants no more for now.
+    /// Writes as much as the socket takes. `together` is room for frames that are not contiguous. Returns the bytes written, and
+    /// whether the kernel wants no more for now.
     pub(super) fn write(
         &mut self,
         sink: &mut impl Sink,
         turn: &Turn,
+        together: &mut Vec<u8>,
         now: Time,
     ) -> (usize, io::Result<bool>) {
         let mut total = 0;
         if self.backlog.is_none()
-            && let Some(slice) = self.contiguous(turn)
+            && let Some(slice) = self.slice(turn, together)
         {
             match sink.write(slice) {
                 Ok(written) => {
@@ -142,13 +176,36 @@ impl Queue {
         }
     }
 
-    /// Returns this turn's share as one slice, if it is one.
-    fn contiguous<'t>(&self, turn: &'t Turn) -> Option<&'t [u8]> {
+    /// Returns this turn's share as one slice: where it is, if it is one, else copied together, if it is not too long for that.
+    fn slice<'t>(&self, turn: &'t Turn, together: &'t mut Vec<u8>) -> Option<&'t [u8]> {
         let run = turn.runs.get(self.head as usize)?;
-        match run.next {
-            NO_RUN => turn.contiguous(run.first, run.last),
-            _ => None,
+        if run.next == NO_RUN
+            && let Some(slice) = turn.contiguous(run.first, run.last)
+        {
+            return Some(slice);
         }
+        if self.pending_bytes > COPIED_TOGETHER_MAX {
+            return None;
+        }
+        together.clear();
+        for (frame, sequence_id) in self.pending(turn) {
+            if frame.payload().len() > COPIED_MAX {
+                return None;
+            }
+            let head = Head::new(frame, sequence_id);
+            together.extend_from_slice(head.header());
+            together.extend_from_slice(head.number());
+            together.extend_from_slice(frame.payload());
+        }
+        Some(together)
+    }
+
+    /// Returns this turn's frames with their numbers.
+    fn pending<'t>(&self, turn: &'t Turn) -> impl Iterator<Item = (&'t Frame, u64)> + use<'t> {
+        let first = turn.runs.get(self.head as usize);
+        std::iter::successors(first, |run| turn.runs.get(run.next as usize)).flat_map(|run| {
+            (run.first..=run.last).map(|index| (turn.frame(index), run.sequence_id(index)))
+        })
     }
 
     /// Keeps this turn's share, except its first `written` bytes, for later.
@@ -156,28 +213,25 @@ impl Queue {
         if self.head == NO_RUN {
             return;
         }
+        let pending = self.pending(turn);
         let backlog = self.backlog.get_or_insert_default();
         let mut skip = written;
-        let mut run_index = self.head;
-        while let Some(run) = turn.runs.get(run_index as usize) {
-            for index in run.first..=run.last {
-                let queued = turn.frame(index);
-                let len = wire_len(&queued.frame);
-                if skip >= len {
-                    skip -= len;
-                    continue;
-                }
-                if skip > 0 {
-                    backlog.written = skip;
-                    skip = 0;
-                }
-                backlog.bytes += len;
-                backlog.frames.push_back(Waiting {
-                    frame: queued.frame.clone(),
-                    expires: queued.expires,
-                });
+        for (frame, sequence_id) in pending {
+            let waiting = Waiting {
+                frame: frame.clone(),
+                sequence_id,
+            };
+            let len = waiting.wire_len();
+            if skip >= len {
+                skip -= len;
+                continue;
             }
-            run_index = run.next;
+            if skip > 0 {
+                backlog.written = skip;
+                skip = 0;
+            }
+            backlog.bytes += len;
+            backlog.frames.push_back(waiting);
         }
         self.clear_pending();
     }
@@ -199,11 +253,7 @@ impl Queue {
         };
         let kept = usize::from(backlog.written > 0);
         backlog.frames.truncate(kept);
-        backlog.bytes = backlog
-            .frames
-            .iter()
-            .map(|waiting| wire_len(&waiting.frame))
-            .sum();
+        backlog.bytes = backlog.frames.iter().map(Waiting::wire_len).sum();
         if backlog.frames.is_empty() {
             self.backlog = None;
         }
@@ -226,20 +276,23 @@ impl Backlog {
                 .is_some_and(|first| first.is_expired(now))
         {
             let expired = self.frames.pop_front();
-            self.bytes -= expired.map_or(0, |waiting| wire_len(&waiting.frame));
+            self.bytes -= expired.map_or(0, |waiting| waiting.wire_len());
         }
-        let gathered: Vec<(Header, &[u8])> = self
+        let gathered: Vec<(Head, &[u8])> = self
             .frames
             .iter()
             .take(GATHERED_MAX)
             .enumerate()
             .take_while(|(index, waiting)| *index == 0 || !waiting.is_expired(now))
-            .map(|(_, waiting)| (header(&waiting.frame), waiting.frame.payload().as_ref()))
+            .map(|(_, waiting)| {
+                let head = Head::new(&waiting.frame, waiting.sequence_id);
+                (head, waiting.frame.payload().as_ref())
+            })
             .collect();
         let mut skip = self.written;
-        let mut slices = Vec::with_capacity(2 * gathered.len());
-        for (header, payload) in &gathered {
-            for part in [header.as_bytes(), payload] {
+        let mut slices = Vec::with_capacity(3 * gathered.len());
+        for (head, payload) in &gathered {
+            for part in [head.header(), head.number(), payload] {
                 let skipped = skip.min(part.len());
                 skip -= skipped;
                 if skipped < part.len() {
@@ -261,7 +314,7 @@ impl Backlog {
     fn advance(&mut self, written: usize) {
         self.written += written;
         while let Some(first) = self.frames.front() {
-            let len = wire_len(&first.frame);
+            let len = first.wire_len();
             if self.written < len {
                 return;
             }
@@ -278,7 +331,7 @@ impl Backlog {
             let keeps = !waiting.is_expired(now) || (is_first && is_partly_written);
             is_first = false;
             if !keeps {
-                self.bytes -= wire_len(&waiting.frame);
+                self.bytes -= waiting.wire_len();
             }
             keeps
         });
@@ -287,7 +340,7 @@ impl Backlog {
 
 impl Waiting {
     fn is_expired(&self, now: Time) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
+        self.frame.is_expired(now)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use hubwire_engine::{Frame, FrameId, FrameKind, Time};
+use hubwire_protocol::subprotocol::Envelope;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -16,6 +17,8 @@ use super::output::{Queue, QueueLimits};
 const SOCKETS: usize = 3;
 /// Longest frame that a turn lays out beside others. Bytes.
 const COPIED_MAX: usize = 16 * 1024;
+/// Longest output of a turn that is copied together for one socket. Bytes.
+const COPIED_TOGETHER_MAX: usize = 64 * 1024;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -40,9 +43,8 @@ proptest! {
         let mut sent = Vec::new();
         for lens in lens.chunks(per_turn) {
             for len in lens {
-                run.add_frame(FrameKind::Binary, *len, None);
-                let frame = run.expected.last().unwrap().clone();
-                sent.extend_from_slice(&frame.bytes);
+                run.add_frame(FrameKind::Binary, false, *len, None);
+                sent.extend_from_slice(&run.expected.last().unwrap().bytes(0));
                 run.push(0, run.expected.len() - 1);
             }
             run.end_turn();
@@ -58,6 +60,8 @@ enum Step {
     /// A frame is encoded.
     Frame {
         kind: FrameKind,
+        /// It gets a number for each socket.
+        is_numbered: bool,
         len: usize,
         /// In how many milliseconds it expires.
         ttl: Option<u64>,
@@ -115,7 +119,9 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let socket = || 0..SOCKETS;
     prop_oneof![
-        8 => (kind, frame_len(), proptest::option::of(0..6_u64)).prop_map(|(kind, len, ttl)| Step::Frame { kind, len, ttl }),
+        8 => (kind, any::<bool>(), frame_len(), proptest::option::of(0..6_u64)).prop_map(
+            |(kind, is_numbered, len, ttl)| Step::Frame { kind, is_numbered, len, ttl }
+        ),
         8 => (socket(), any::<Index>()).prop_map(|(socket, frame)| Step::Push { socket, frame }),
         4 => (socket(), any::<Index>()).prop_map(|(socket, first)| Step::PushAll { socket, first }),
         4 => (socket(), vec(take(), 0..6)).prop_map(|(socket, takes)| Step::Kernel { socket, takes }),
@@ -164,13 +170,37 @@ struct Peer {
     queue: Queue,
     sink: Script,
     model: Model,
+    /// Numbered frames so far.
+    numbers: u64,
     /// Bytes of the sink that are compared already.
     checked: usize,
 }
 
-/// A frame as it is on the wire.
+/// A frame of a turn.
 #[derive(Clone)]
 struct Expected {
+    kind: FrameKind,
+    payload: Bytes,
+    is_numbered: bool,
+    expires: Option<Time>,
+}
+
+impl Expected {
+    /// Returns it as it is on the wire for one socket.
+    fn bytes(&self, sequence_id: u64) -> Bytes {
+        match self.is_numbered {
+            false => on_the_wire(self.kind, &self.payload),
+            true => {
+                let head = format!("{{\"sequenceId\":{sequence_id},");
+                on_the_wire(self.kind, &[head.as_bytes(), &self.payload].concat())
+            }
+        }
+    }
+}
+
+/// A frame that waits for a socket.
+#[derive(Clone)]
+struct Queued {
     bytes: Bytes,
     expires: Option<Time>,
 }
@@ -178,9 +208,9 @@ struct Expected {
 /// What is queued for a socket.
 #[derive(Default)]
 struct Model {
-    /// Frames of the turn, by index.
-    pending: Vec<usize>,
-    backlog: VecDeque<Expected>,
+    /// Frames of the turn, by index, with their numbers.
+    pending: Vec<(usize, u64)>,
+    backlog: VecDeque<Queued>,
     /// Bytes of the first frame of the backlog that are written.
     written: usize,
     /// All that must have been written.
@@ -217,10 +247,16 @@ impl Default for Run {
 impl Run {
     fn take(&mut self, step: Step) {
         match step {
-            Step::Frame { kind, len, ttl } => {
+            Step::Frame {
+                kind,
+                is_numbered,
+                len,
+                ttl,
+            } => {
                 let is_control = !matches!(kind, FrameKind::Text | FrameKind::Binary);
                 let len = if is_control { len.min(125) } else { len };
-                self.add_frame(kind, len, ttl.map(|ttl| self.now.after_ms(ttl)));
+                let expires = ttl.map(|ttl| self.now.after_ms(ttl));
+                self.add_frame(kind, is_numbered && !is_control, len, expires);
             }
             Step::Push { socket, frame } if !self.expected.is_empty() => {
                 self.push(socket, frame.index(self.expected.len()));
@@ -257,7 +293,7 @@ impl Run {
         }
     }
 
-    fn add_frame(&mut self, kind: FrameKind, len: usize, expires: Option<Time>) {
+    fn add_frame(&mut self, kind: FrameKind, is_numbered: bool, len: usize, expires: Option<Time>) {
         self.count += 1;
         let payload: Bytes = self
             .count
@@ -267,23 +303,33 @@ impl Run {
             .skip(4)
             .take(len)
             .collect();
-        self.expected.push(Expected {
-            bytes: on_the_wire(kind, &payload),
-            expires,
-        });
+        let envelope = is_numbered.then_some(Envelope::Json);
         self.turn
             .outputs
-            .add_frame(Frame::new(kind, payload), expires);
+            .add_frame(Frame::with(kind, payload.clone(), envelope, expires));
         self.turn.lay_out();
+        self.expected.push(Expected {
+            kind,
+            payload,
+            is_numbered,
+            expires,
+        });
     }
 
     fn push(&mut self, socket: usize, frame: usize) {
         let id = FrameId(frame as u32);
-        let len = self.turn.frame_len(id);
-        assert_eq!(len, self.expected[frame].bytes.len());
         let peer = &mut self.peers[socket];
-        peer.queue.push(&mut self.turn, id, len);
-        peer.model.pending.push(frame);
+        let sequence_id = match self.expected[frame].is_numbered {
+            true => {
+                peer.numbers += 1;
+                peer.numbers
+            }
+            false => 0,
+        };
+        let len = self.turn.frame_len(id, sequence_id);
+        assert_eq!(len, self.expected[frame].bytes(sequence_id).len());
+        peer.queue.push(&mut self.turn, id, sequence_id, len);
+        peer.model.pending.push((frame, sequence_id));
     }
 
     fn end_turn(&mut self) {
@@ -322,14 +368,15 @@ impl Run {
 impl Peer {
     fn write(&mut self, turn: &Turn, expected: &[Expected], now: Time) {
         let before = self.sink.bytes.len();
-        let is_contiguous = self.model.is_contiguous(expected);
-        let (written, outcome) = self.queue.write(&mut self.sink, turn, now);
+        let is_one_slice = self.model.is_one_slice(expected);
+        let together = &mut Vec::new();
+        let (written, outcome) = self.queue.write(&mut self.sink, turn, together, now);
         assert_eq!(written, self.sink.bytes.len() - before);
         let is_blocked = outcome.expect("the sink is never broken");
 
         self.model.spill(expected);
         for (index, called) in self.sink.calls.drain(..).enumerate() {
-            assert_eq!(called.is_vectored, !(is_contiguous && index == 0));
+            assert_eq!(called.is_vectored, !(is_one_slice && index == 0));
             if called.is_vectored {
                 self.model.drop_expired_first(now);
             }
@@ -366,7 +413,7 @@ impl Peer {
         let pending: usize = model
             .pending
             .iter()
-            .map(|frame| expected[*frame].bytes.len())
+            .map(|&(frame, sequence_id)| expected[frame].bytes(sequence_id).len())
             .sum();
         let limits = QueueLimits {
             messages: model.backlog.len() + model.pending.len() + 1,
@@ -380,21 +427,30 @@ impl Peer {
 }
 
 impl Model {
-    /// Tells whether a turn's frames are written as one slice: nothing waits, they follow each other, and none is large.
-    fn is_contiguous(&self, expected: &[Expected]) -> bool {
-        let (Some(first), Some(last)) = (self.pending.first(), self.pending.last()) else {
+    /// Tells whether a turn's frames are written as one slice: nothing waits, none is large, and they follow each other in memory
+    /// or are few enough to be copied together.
+    fn is_one_slice(&self, expected: &[Expected]) -> bool {
+        let (Some((first, _)), Some((last, _))) = (self.pending.first(), self.pending.last())
+        else {
             return false;
         };
+        let frames = || self.pending.iter().map(|(frame, _)| *frame);
+        let lens = self
+            .pending
+            .iter()
+            .map(|&(frame, sequence_id)| expected[frame].bytes(sequence_id).len());
         self.backlog.is_empty()
-            && self.pending.iter().copied().eq(*first..=*last)
-            && self
-                .pending
-                .iter()
-                .all(|frame| expected[*frame].bytes.len() <= COPIED_MAX + 4)
+            && frames().all(|frame| expected[frame].payload.len() <= COPIED_MAX)
+            && (lens.sum::<usize>() <= COPIED_TOGETHER_MAX
+                || (frames().eq(*first..=*last)
+                    && frames().all(|frame| !expected[frame].is_numbered)))
     }
 
     fn spill(&mut self, expected: &[Expected]) {
-        let frames = self.pending.drain(..).map(|frame| expected[frame].clone());
+        let frames = self.pending.drain(..).map(|(frame, sequence_id)| Queued {
+            bytes: expected[frame].bytes(sequence_id),
+            expires: expected[frame].expires,
+        });
         self.backlog.extend(frames);
     }
 
@@ -444,7 +500,7 @@ impl Model {
     }
 }
 
-impl Expected {
+impl Queued {
     fn is_expired(&self, now: Time) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }

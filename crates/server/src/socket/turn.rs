@@ -1,8 +1,9 @@
-use hubwire_engine::{Frame, FrameId, FrameKind, Outputs, QueuedFrame};
+use hubwire_engine::{Frame, FrameId, FrameKind, Outputs};
+use hubwire_protocol::subprotocol::NumberHead;
 use hubwire_ws::{Header, Opcode};
 
 /// Frames longer than this are written from where they are instead of being copied next to the others of the turn. Bytes.
-const COPIED_MAX: usize = 16 * 1024;
+pub(super) const COPIED_MAX: usize = 16 * 1024;
 /// Marks the end of a list of runs.
 pub(super) const NO_RUN: u32 = u32::MAX;
 
@@ -33,17 +34,28 @@ pub(super) struct Run {
     pub(super) first: u32,
     pub(super) last: u32,
     pub(super) next: u32,
+    /// The number of the first frame, from which the others count on; 0 if they have none.
+    pub(super) sequence_id: u64,
+}
+
+impl Run {
+    /// Returns the number of a frame of the run; 0 if it has none.
+    pub(super) fn sequence_id(&self, frame: u32) -> u64 {
+        match self.sequence_id {
+            0 => 0,
+            first => first + u64::from(frame - self.first),
+        }
+    }
 }
 
 impl Turn {
-    /// Lays out the frames added since the last call.
+    /// Lays out the frames added since the last call. One that is numbered for each receiver has no place in the arena.
     pub(crate) fn lay_out(&mut self) {
-        for queued in &self.outputs.frames[self.places.len()..] {
+        for frame in &self.outputs.frames[self.places.len()..] {
             let start = self.arena.len() as u32;
-            let payload = queued.frame.payload();
-            if payload.len() <= COPIED_MAX {
-                self.arena
-                    .extend_from_slice(header(&queued.frame).as_bytes());
+            let payload = frame.payload();
+            if payload.len() <= COPIED_MAX && frame.envelope().is_none() {
+                self.arena.extend_from_slice(Head::new(frame, 0).header());
                 self.arena.extend_from_slice(payload);
             } else {
                 self.outside += 1;
@@ -65,13 +77,13 @@ impl Turn {
         is_whole.then(|| &self.arena[start..end])
     }
 
-    pub(super) fn frame(&self, frame: u32) -> &QueuedFrame {
+    pub(super) fn frame(&self, frame: u32) -> &Frame {
         &self.outputs.frames[frame as usize]
     }
 
-    /// Returns the bytes that a frame takes on the wire.
-    pub(crate) fn frame_len(&self, frame: FrameId) -> usize {
-        wire_len(&self.frame(frame.0).frame)
+    /// Returns the bytes that a frame takes on the wire, with its receiver's number or 0.
+    pub(crate) fn frame_len(&self, frame: FrameId, sequence_id: u64) -> usize {
+        wire_len(self.frame(frame.0), sequence_id)
     }
 
     /// Returns the bytes of the turn's frames so far.
@@ -94,17 +106,49 @@ impl Turn {
     }
 }
 
-pub(super) fn header(frame: &Frame) -> Header {
-    let opcode = match frame.kind() {
-        FrameKind::Text => Opcode::Text,
-        FrameKind::Binary => Opcode::Binary,
-        FrameKind::Ping => Opcode::Ping,
-        FrameKind::Pong => Opcode::Pong,
-        FrameKind::Close => Opcode::Close,
-    };
-    Header::new(opcode, frame.payload().len())
+/// What stands before the payload of a frame on the wire: its WebSocket header, and the number that it has for its receiver.
+pub(super) struct Head {
+    header: Header,
+    number: Option<NumberHead>,
 }
 
-pub(super) fn wire_len(frame: &Frame) -> usize {
-    Header::len_for(frame.payload().len()) + frame.payload().len()
+impl Head {
+    pub(super) fn new(frame: &Frame, sequence_id: u64) -> Self {
+        let opcode = match frame.kind() {
+            FrameKind::Text => Opcode::Text,
+            FrameKind::Binary => Opcode::Binary,
+            FrameKind::Ping => Opcode::Ping,
+            FrameKind::Pong => Opcode::Pong,
+            FrameKind::Close => Opcode::Close,
+        };
+        let len = frame.payload().len();
+        let number = frame
+            .envelope()
+            .map(|envelope| envelope.head(len, sequence_id));
+        let number_len = number.as_ref().map_or(0, |number| number.as_bytes().len());
+        Self {
+            header: Header::new(opcode, number_len + len),
+            number,
+        }
+    }
+
+    pub(super) fn header(&self) -> &[u8] {
+        self.header.as_bytes()
+    }
+
+    pub(super) fn number(&self) -> &[u8] {
+        self.number.as_ref().map_or(&[], NumberHead::as_bytes)
+    }
+}
+
+pub(super) fn wire_len(frame: &Frame, sequence_id: u64) -> usize {
+    let payload_len = frame.payload().len();
+    match frame.envelope() {
+        None => Header::len_for(payload_len) + payload_len,
+        Some(envelope) => {
+            let head = envelope.head(payload_len, sequence_id);
+            let len = head.as_bytes().len() + payload_len;
+            Header::len_for(len) + len
+        }
+    }
 }

@@ -228,11 +228,12 @@ fn user_path(service: &Service, user: &str) -> String {
     service.client_path("chat", json!({ "sub": user }))
 }
 
-/// Connects a client that does not read, and sends to it until something waits in the service.
+/// Connects a client that does not read, and sends to it until something waits in the service: more than what the kernel may still
+/// move from one of its buffers to the other.
 async fn stalled(service: &Service, user: &str) -> Wire {
     let wire = service.narrow_wire(&user_path(service, user), "").await;
     for _ in 0..FILLERS_MAX {
-        if service.metric(QUEUED, "").await > 0.0 {
+        if service.metric(QUEUED, "").await > 60_000.0 {
             return wire;
         }
         send_numbered(service, &format!("users/{user}"), 0, "").await;

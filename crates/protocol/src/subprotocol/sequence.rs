@@ -1,0 +1,186 @@
+//! Sequence ids of reliable connections. A frame is encoded once for all its receivers, and each reliable one gets it behind a small
+//! head of its own that holds the number. Source: client-protocols 5.1.
+
+use bytes::Bytes;
+
+use super::Format;
+
+/// Longest head: `{"sequenceId":18446744073709551615,`. Bytes.
+const HEAD_MAX: usize = 35;
+/// Wire type of protobuf fields with a length.
+const LEN: u8 = 2;
+
+/// A numbered frame without its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unnumbered {
+    /// What follows the head, the same for all receivers.
+    pub body: Bytes,
+    /// What the head looks like.
+    pub envelope: Envelope,
+}
+
+/// What stands around the number and the body of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    /// The number is the first property of the object.
+    Json,
+    /// The number is the first field of the message inside of the `DownstreamMessage`.
+    Protobuf {
+        /// Tag of that message.
+        message: u8,
+        /// Tag of the number in it.
+        sequence_id: u8,
+    },
+}
+
+/// The start of a frame, for one receiver.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberHead {
+    bytes: [u8; HEAD_MAX],
+    len: u8,
+}
+
+impl Unnumbered {
+    /// Takes a frame without number apart: one that [`Format::encode_data`] or [`Format::encode_group_state`] has made. The body
+    /// is a part of it and not a copy. `None` for a format that does not number its frames.
+    pub fn of(format: Format, frame: &Bytes) -> Option<Self> {
+        match format {
+            Format::Simple => None,
+            Format::Json => Some(Self {
+                body: frame.slice(1..),
+                envelope: Envelope::Json,
+            }),
+            Format::Protobuf => {
+                let message = *frame.first()?;
+                let sequence_id = match message >> 3 {
+                    // DataMessage.sequence_id
+                    2 => 4 << 3,
+                    // GroupStateUpdateMessage.sequence_id, GroupStateSnapshotMessage.sequence_id
+                    9 | 10 => 3 << 3,
+                    _ => return None,
+                };
+                debug_assert_eq!(message & 7, LEN);
+                let len_bytes = 1 + frame[1..].iter().position(|byte| byte & 0x80 == 0)?;
+                Some(Self {
+                    body: frame.slice(1 + len_bytes..),
+                    envelope: Envelope::Protobuf {
+                        message,
+                        sequence_id,
+                    },
+                })
+            }
+        }
+    }
+}
+
+impl Envelope {
+    /// Makes the head that turns a body of this length into the frame with this number.
+    pub fn head(self, body_len: usize, sequence_id: u64) -> NumberHead {
+        let mut head = NumberHead {
+            bytes: [0; HEAD_MAX],
+            len: 0,
+        };
+        match self {
+            Self::Json => {
+                head.push(br#"{"sequenceId":"#);
+                head.push_decimal(sequence_id);
+                head.push(b",");
+            }
+            Self::Protobuf {
+                message,
+                sequence_id: tag,
+            } => {
+                let number_len = 1 + varint_len(sequence_id);
+                head.push(&[message]);
+                head.push_varint((number_len + body_len) as u64);
+                head.push(&[tag]);
+                head.push_varint(sequence_id);
+            }
+        }
+        head
+    }
+}
+
+impl NumberHead {
+    /// Returns the bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.len);
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
+    }
+
+    fn push_decimal(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        let mut rest = number;
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(&digits[start..]);
+    }
+
+    fn push_varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.push(&[number as u8 | 0x80]);
+            number >>= 7;
+        }
+        self.push(&[number as u8]);
+    }
+}
+
+fn varint_len(number: u64) -> usize {
+    (64 - number.max(1).leading_zeros() as usize).div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_and_body_are_the_frame_with_its_number() {
+        let frame = Bytes::from_static(br#"{"type":"message"}"#);
+        let unnumbered = Unnumbered::of(Format::Json, &frame).expect("JSON is numbered");
+        for (sequence_id, head) in [
+            (1, r#"{"sequenceId":1,"#),
+            (u64::MAX, r#"{"sequenceId":18446744073709551615,"#),
+        ] {
+            let made = unnumbered.envelope.head(unnumbered.body.len(), sequence_id);
+            assert_eq!(made.as_bytes(), head.as_bytes());
+        }
+        assert_eq!(unnumbered.body, br#""type":"message"}"#.as_slice());
+    }
+
+    #[test]
+    fn protobuf_length_covers_the_number() {
+        // data_message { from: "server" }, of 200 bytes in all
+        let mut bytes = vec![0x12, 0xC8, 0x01];
+        bytes.extend([7; 200]);
+        let frame = Bytes::from(bytes);
+        let unnumbered = Unnumbered::of(Format::Protobuf, &frame).expect("protobuf is numbered");
+        assert_eq!(unnumbered.body.len(), 200);
+        let head = unnumbered.envelope.head(200, 300);
+        assert_eq!(head.as_bytes(), [0x12, 0xCB, 0x01, 0x20, 0xAC, 0x02]);
+        let longest = Envelope::Protobuf {
+            message: 0x4A,
+            sequence_id: 0x18,
+        };
+        let head = longest.head(usize::MAX - 11, u64::MAX);
+        assert_eq!(head.as_bytes().len(), 1 + 10 + 1 + 10);
+    }
+
+    #[test]
+    fn other_frames_have_no_number() {
+        let pong = Bytes::from_static(&[0x22, 0]);
+        assert_eq!(Unnumbered::of(Format::Protobuf, &pong), None);
+        assert_eq!(Unnumbered::of(Format::Simple, &pong), None);
+    }
+}
