@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ struct Encoded {
     payload: Bytes,
     envelope: Option<Envelope>,
     expires: Option<Time>,
+    /// How many reliable connections keep it.
+    keepers: AtomicU32,
 }
 
 impl Frame {
@@ -51,7 +54,24 @@ impl Frame {
             payload,
             envelope,
             expires,
+            keepers: AtomicU32::new(0),
         }))
+    }
+
+    /// Counts a connection more that keeps it. Returns the bytes that this takes: those of the payload for the first one.
+    pub(crate) fn keep(&self) -> usize {
+        match self.0.keepers.fetch_add(1, Ordering::Relaxed) {
+            0 => self.0.payload.len(),
+            _ => 0,
+        }
+    }
+
+    /// Counts a connection less that keeps it. Returns the bytes that this gives back.
+    pub(crate) fn let_go(&self) -> usize {
+        match self.0.keepers.fetch_sub(1, Ordering::Relaxed) {
+            1 => self.0.payload.len(),
+            _ => 0,
+        }
     }
 
     /// Returns what it is on the wire.

@@ -81,9 +81,8 @@ impl Shard {
         let Some(reliable) = &mut connection.reliable else {
             return;
         };
-        let before = reliable.unacked.len();
-        let pushed = reliable.unacked.push(now, frame, reliable.limits);
-        self.unacked_messages = self.unacked_messages + reliable.unacked.len() - before;
+        let total = &mut self.unacked;
+        let pushed = reliable.unacked.push(now, frame, reliable.limits, total);
         match pushed {
             Ok(sequence_id) if !reliable.link.is_detached() => {
                 let frame = frames.of(connection.subprotocol, frame, out);
@@ -107,9 +106,7 @@ impl Shard {
             return;
         };
         if let Some(reliable) = &mut connection.reliable {
-            let before = reliable.unacked.len();
-            reliable.unacked.acknowledge(sequence_id);
-            self.unacked_messages -= before - reliable.unacked.len();
+            reliable.unacked.acknowledge(sequence_id, &mut self.unacked);
         }
     }
 
@@ -169,9 +166,7 @@ impl Shard {
         }
         reliable.link = Link::Recovering;
         let reliable_buffer = Some(reliable.limits);
-        let before = reliable.unacked.len();
-        reliable.unacked.drop_expired(now);
-        self.unacked_messages -= before - reliable.unacked.len();
+        reliable.unacked.drop_expired(now, &mut self.unacked);
         connection.generation = generation;
         connection.last_heard = now;
         let key = ConnectionKey { slot, generation };

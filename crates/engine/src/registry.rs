@@ -142,6 +142,12 @@ impl Registry {
         self.connections.get_mut(slot as usize)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Connection)> {
+        self.connections
+            .iter()
+            .map(|(slot, connection)| (slot as u32, connection))
+    }
+
     pub(crate) fn slots(&self) -> Vec<u32> {
         self.connections
             .iter()

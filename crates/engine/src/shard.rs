@@ -15,7 +15,7 @@ use crate::recovery::Link;
 use crate::registry::{NewConnection, Registry, State};
 use crate::session::GroupStates;
 use crate::timers::{Time, Timer, Timers};
-use crate::unacked::Unacked;
+use crate::unacked::UnackedTotal;
 
 /// A set of connections with everything about them, owned by one thread.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Shard {
     pub(crate) deferred: VecDeque<Command>,
     /// Room for the reliable receivers of a message.
     pub(crate) reliable_receivers: Vec<u32>,
-    /// Messages that reliable connections have not acknowledged.
-    pub(crate) unacked_messages: usize,
+    /// What reliable connections have not acknowledged.
+    pub(crate) unacked: UnackedTotal,
     /// Reliable connections without a socket.
     pub(crate) detached: usize,
 }
@@ -47,7 +47,7 @@ impl Shard {
             group_states: GroupStates::default(),
             deferred: VecDeque::new(),
             reliable_receivers: Vec::new(),
-            unacked_messages: 0,
+            unacked: UnackedTotal::default(),
             detached: 0,
         }
     }
@@ -64,7 +64,7 @@ impl Shard {
                 }
             }
             Input::Fault { key, fault } => {
-                if self.is_linked(key) {
+                if self.is_active(key) {
                     self.close(now, key.slot, fault.close(), fault.category(), out);
                 }
             }
@@ -95,7 +95,21 @@ impl Shard {
 
     /// Returns how many messages reliable connections have not acknowledged.
     pub fn unacked_message_count(&self) -> usize {
-        self.unacked_messages
+        self.unacked.messages
+    }
+
+    /// Returns the bytes of memory that these take. What shards share counts in one of them, so only the sum over all tells.
+    pub fn unacked_bytes(&self) -> isize {
+        self.unacked.bytes
+    }
+
+    /// Returns the reliable connections that have not acknowledged all they were sent, with the bytes of that.
+    pub fn unacked_connections(&self) -> impl Iterator<Item = (ConnectionKey, usize)> {
+        self.registry.iter().filter_map(|(slot, connection)| {
+            let bytes = connection.reliable.as_ref()?.unacked.bytes();
+            let generation = connection.generation;
+            (bytes > 0).then_some((ConnectionKey { slot, generation }, bytes))
+        })
     }
 
     /// Returns how many connections have lost their socket and may recover.
@@ -483,9 +497,9 @@ impl Shard {
         };
         let extras = connection.extras.take();
         if let Some(reliable) = &mut connection.reliable {
-            self.unacked_messages -= reliable.unacked.len();
             self.detached -= usize::from(reliable.link.is_detached());
-            reliable.unacked = Unacked::default();
+            reliable.unacked.acknowledge(u64::MAX, &mut self.unacked);
+            reliable.unacked.shrink();
         }
         let connection = &*connection;
         let ended = Ended {

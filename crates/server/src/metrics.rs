@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     send_queue_bytes: Gauge,
     groups: Gauge,
     reliable_buffer_messages: Gauge,
+    reliable_buffer_bytes: Gauge,
     detached_connections: Gauge,
     recoveries: Family<Outcome, Counter>,
     connection_limit_ratio: Gauge<f64, AtomicU64>,
@@ -91,6 +92,7 @@ impl Metrics {
             send_queue_bytes: Gauge::default(),
             groups: Gauge::default(),
             reliable_buffer_messages: Gauge::default(),
+            reliable_buffer_bytes: Gauge::default(),
             detached_connections: Gauge::default(),
             recoveries: Family::default(),
             connection_limit_ratio: Gauge::default(),
@@ -141,6 +143,11 @@ impl Metrics {
             "reliable_buffer_messages",
             "Messages that reliable connections have not acknowledged",
             metrics.reliable_buffer_messages.clone(),
+        );
+        registry.register(
+            "reliable_buffer_bytes",
+            "Memory that these take",
+            metrics.reliable_buffer_bytes.clone(),
         );
         registry.register(
             "detached_connections",
@@ -205,9 +212,10 @@ impl Metrics {
         self.count_traffic("inbound", "rest", received);
     }
 
-    /// Returns the bytes that wait for all clients.
+    /// Returns the bytes that wait for all clients, or for their acknowledgement.
     pub(crate) fn queued_bytes(&self) -> usize {
-        usize::try_from(self.send_queue_bytes.get()).unwrap_or(0)
+        let bytes = self.send_queue_bytes.get() + self.reliable_buffer_bytes.get();
+        usize::try_from(bytes).unwrap_or(0)
     }
 
     fn count_ended(&self, ended: &Ended) {
@@ -252,6 +260,8 @@ fn protocol_label(subprotocol: Subprotocol) -> &'static str {
 pub(crate) struct ShardCounts {
     pub(crate) groups: usize,
     pub(crate) unacked_messages: usize,
+    /// Of all shards together; one alone may be negative.
+    pub(crate) unacked_bytes: isize,
     pub(crate) detached_connections: usize,
 }
 
@@ -312,9 +322,10 @@ impl ShardMetrics {
         );
     }
 
-    /// Returns the bytes that wait for this shard's clients.
+    /// Returns the bytes that wait for this shard's clients, or for their acknowledgement.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        usize::try_from(self.waiting).unwrap_or(0)
+        let bytes = self.waiting + self.counts.unacked_bytes as i64;
+        usize::try_from(bytes).unwrap_or(0)
     }
 
     /// Returns the bytes that wait for all clients, other shards' as of their last turns.
@@ -341,6 +352,12 @@ impl ShardMetrics {
             before.unacked_messages,
             counts.unacked_messages,
         );
+        let unacked_bytes = counts.unacked_bytes - before.unacked_bytes;
+        if unacked_bytes != 0 {
+            self.metrics
+                .reliable_buffer_bytes
+                .inc_by(unacked_bytes as i64);
+        }
         add_change(
             &self.metrics.detached_connections,
             before.detached_connections,

@@ -3,6 +3,7 @@
 mod reading;
 mod writing;
 
+use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -234,6 +235,7 @@ impl ShardLoop {
         self.metrics.publish(ShardCounts {
             groups: self.shard.group_count(),
             unacked_messages: self.shard.unacked_message_count(),
+            unacked_bytes: self.shard.unacked_bytes(),
             detached_connections: self.shard.detached_count(),
         });
     }
@@ -244,28 +246,31 @@ impl ShardLoop {
             && self.metrics.waiting_bytes() > self.limits.memory / self.limits.shards
     }
 
-    /// Closes the slowest clients until what waits for all is within the limit again.
+    /// Closes the clients for which most waits until what waits for all is within the limit again.
     fn shed(&mut self, now: Time) {
-        let mut slowest: Vec<(usize, ConnectionKey)> = self
-            .sockets
-            .iter()
-            .flatten()
-            .filter(|socket| socket.closing == Closing::No)
-            .map(|socket| (socket.queue.backlog_bytes(), socket.key))
-            .filter(|(bytes, _)| *bytes > 0)
+        let mut waiting: HashMap<ConnectionKey, usize> = self.shard.unacked_connections().collect();
+        for socket in self.sockets.iter().flatten() {
+            if socket.closing == Closing::No && socket.queue.backlog_bytes() > 0 {
+                *waiting.entry(socket.key).or_default() += socket.queue.backlog_bytes();
+            }
+        }
+        let mut waiting: Vec<(usize, ConnectionKey)> = waiting
+            .into_iter()
+            .map(|(key, bytes)| (bytes, key))
             .collect();
-        slowest.sort_unstable();
+        waiting.sort_unstable();
         while self.has_to_shed()
-            && let Some((before, key)) = slowest.pop()
+            && let Some((_, key)) = waiting.pop()
         {
             if let Some(socket) = self.socket(key) {
+                let before = socket.queue.backlog_bytes();
                 socket.queue.discard();
                 let after = socket.queue.backlog_bytes();
                 self.metrics.change_queued(before, after);
-                self.publish_metrics();
             }
             let fault = Fault::OutboundQueueFull;
             self.handle(now, Input::Fault { key, fault });
+            self.publish_metrics();
         }
         self.write_dirty(now);
     }

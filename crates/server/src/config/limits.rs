@@ -46,11 +46,11 @@ pub struct LimitsConfig {
     ///
     /// Connections; default: 1024; range: from 1. Raise it where many clients reconnect at once.
     pub handshakes_max: usize,
-    /// Bounds the bytes waiting for all clients together. Above it the clients with most waiting are closed as too slow; an
-    /// eighth further on new connections are refused with 503.
+    /// Bounds the bytes waiting for all clients together, or for their acknowledgement. Above it the clients with most waiting
+    /// are closed as too slow; an eighth further on new connections are refused with 503.
     ///
-    /// Bytes; default: 0, no limit. Set it well below the memory of the machine. A message that waits for many clients is
-    /// counted for each of them, although it is in memory once.
+    /// Bytes; default: 0, no limit. Set it well below the memory of the machine. A message that many slow clients have yet to
+    /// read is counted for each of them, although it is in memory once; one that they have yet to acknowledge is counted once.
     pub memory: usize,
     /// Bounds the REST requests of the process; further ones are refused with 429.
     ///

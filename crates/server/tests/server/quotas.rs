@@ -5,10 +5,11 @@ use serde_json::json;
 
 use crate::support::metrics::with_metrics;
 use crate::support::wire::{CLOSE, Wire};
-use crate::support::{Answer, Service};
+use crate::support::{Answer, Received, Service};
 
 const CLOSED: &str = "hubwire_connections_closed_total";
 const QUEUED: &str = "hubwire_send_queue_bytes";
+const UNACKED: &str = "hubwire_reliable_buffer_messages";
 /// Sends of 60,000 bytes that the kernel's buffers cannot hold.
 const FILLERS_MAX: usize = 1000;
 
@@ -176,6 +177,48 @@ async fn above_the_memory_limit_the_slowest_client_goes_and_the_others_stay() {
         .await;
     assert_eq!(good.text().await, "hi");
     service.simple("chat", json!({})).await;
+}
+
+#[tokio::test]
+async fn above_the_memory_limit_the_client_with_most_unacknowledged_goes() {
+    let service = Service::start_with(|config| {
+        with_metrics(config);
+        config.limits.memory = 2_000_000;
+    })
+    .await;
+    let connect = async |user: &str| {
+        let path = service.client_path("chat", json!({ "sub": user }));
+        let mut client = service
+            .connect_path(&path, &["json.reliable.webpubsub.azure.v1"])
+            .await;
+        assert_eq!(client.json().await["event"], "connected");
+        client
+    };
+    let mut modest = connect("modest").await;
+    let mut greedy = connect("greedy").await;
+    send_to(&service, "modest").await;
+    assert_eq!(modest.json().await["sequenceId"], 1);
+    let mut sent = 0;
+    while service.metric(CLOSED, r#"category="SlowClient""#).await == 0.0 {
+        assert!(sent < FILLERS_MAX, "the limit was never reached");
+        send_to(&service, "greedy").await;
+        sent += 1;
+        // It reads everything, and acknowledges nothing.
+        match greedy.next().await {
+            Received::Text(_) => {}
+            last => {
+                let reason = "The outbound message queue is full.".to_owned();
+                assert_eq!(last, Received::Close(1008, reason));
+                break;
+            }
+        }
+    }
+    assert!(sent > 30, "{sent} messages were too many");
+    service
+        .until_metric(UNACKED, "", |messages| messages == 1.0)
+        .await;
+    send_to(&service, "modest").await;
+    assert_eq!(modest.json().await["sequenceId"], 2);
 }
 
 /// Connects a client that does not read, and sends to it until something waits in the service.
