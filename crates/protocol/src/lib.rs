@@ -11,6 +11,7 @@
 pub mod close;
 pub mod connection_string;
 mod entries;
+pub mod event;
 pub mod filter;
 pub mod http;
 pub mod message;
