@@ -102,11 +102,8 @@ impl Frame {
     /// Returns the bytes of the whole frame with a number, without its WebSocket head.
     pub(crate) fn numbered_len(&self, sequence_id: u64) -> usize {
         let len = self.0.payload.len();
-        let head = self
-            .0
-            .envelope
-            .map(|envelope| envelope.head(len, sequence_id));
-        len + head.map_or(0, |head| head.as_bytes().len())
+        let envelope = self.0.envelope;
+        len + envelope.map_or(0, |envelope| envelope.head_len(len, sequence_id))
     }
 }
 

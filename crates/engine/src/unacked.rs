@@ -23,6 +23,9 @@ pub(crate) struct UnackedTotal {
     pub(crate) bytes: isize,
 }
 
+/// Room for frames that is kept although few are left. More was needed once, and may never be again.
+const ROOM_KEPT: usize = 64;
+
 /// Bytes that a frame takes with each connection.
 const REFERENCE: usize = size_of::<(u64, Frame)>();
 
@@ -87,6 +90,9 @@ impl Unacked {
             self.bytes -= frame.numbered_len(*first);
             total.let_go(frame);
             self.frames.pop_front();
+        }
+        if self.frames.capacity() > ROOM_KEPT && self.frames.len() < self.frames.capacity() / 8 {
+            self.frames.shrink_to(self.frames.capacity() / 4);
         }
     }
 

@@ -79,13 +79,8 @@ impl Node {
             self.quotas.close_connection(&open.hub);
             return Err(Overloaded);
         }
-        let (reply, answer) = oneshot::channel();
-        shard.push(ShardMessage::Open {
-            open: Box::new(open),
-            reply,
-        });
-        let reply = timeout(ANSWER_TIMEOUT, answer).await;
-        let reply = reply.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        let open = Box::new(open);
+        let reply = Activation::of(shard, |reply| ShardMessage::Open { open, reply }).await?;
         Ok((number as u16, reply))
     }
 
@@ -99,10 +94,7 @@ impl Node {
         if !shard.reserve() {
             return Err(Overloaded);
         }
-        let (reply, answer) = oneshot::channel();
-        shard.push(ShardMessage::Recover { recover, reply });
-        let reply = timeout(ANSWER_TIMEOUT, answer).await;
-        let reply = reply.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        let reply = Activation::of(shard, |reply| ShardMessage::Recover { recover, reply }).await?;
         Ok((number, reply))
     }
 
@@ -144,9 +136,8 @@ impl Node {
     }
 
     /// Hands a command that follows from another to the other shards concerned, whether they have room or not.
-    pub(crate) fn relay(&self, from: u16, command: Command) {
+    pub(crate) fn relay(&self, from: u16, command: Arc<Command>) {
         let shards = self.shards_for(&command) & !(1 << from);
-        let command = Arc::new(command);
         for shard in self.inboxes(shards) {
             shard.push_unreserved(ShardMessage::Command {
                 command: command.clone(),
@@ -256,6 +247,38 @@ impl Node {
 
     fn inboxes(&self, shards: u64) -> impl Iterator<Item = &Inbox<ShardMessage>> {
         bits(shards).map(|number| &*self.shards[number])
+    }
+}
+
+/// A shard's answer about a connection that is to get a socket. A client may be gone, and the wait for it dropped, when the answer
+/// is there and nobody has looked at it yet: then the shard is told that no socket will come.
+struct Activation<'s> {
+    shard: &'s Inbox<ShardMessage>,
+    answer: oneshot::Receiver<Reply>,
+}
+
+impl<'s> Activation<'s> {
+    /// Asks a shard that has a slot reserved for it.
+    async fn of(
+        shard: &'s Inbox<ShardMessage>,
+        message: impl FnOnce(oneshot::Sender<Reply>) -> ShardMessage,
+    ) -> Result<Reply, Overloaded> {
+        let (reply, answer) = oneshot::channel();
+        shard.push(message(reply));
+        let mut activation = Self { shard, answer };
+        let reply = timeout(ANSWER_TIMEOUT, &mut activation.answer).await;
+        reply.map_err(|_| Overloaded)?.map_err(|_| Overloaded)
+    }
+}
+
+impl Drop for Activation<'_> {
+    fn drop(&mut self) {
+        // From here on an answer goes back to the shard.
+        self.answer.close();
+        if let Ok(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) = self.answer.try_recv()
+        {
+            self.shard.push_unreserved(ShardMessage::Abandon { key });
+        }
     }
 }
 

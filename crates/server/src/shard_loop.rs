@@ -1,5 +1,6 @@
 //! One thread and one readiness loop for each shard: ready sockets and inbox → engine → one write for each dirty socket.
 
+mod forwarding;
 mod reading;
 mod writing;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use forwarding::Stalled;
 use hubwire_engine::{
     BufferLimits, Command, ConnectionKey, Fault, Frame, FrameKind, Input, Open, Output, Recover,
     Reply, ReplyToken, Shard, SocketEnd, Time,
@@ -102,8 +104,8 @@ pub(crate) struct ShardLoop {
     replies: Slab<oneshot::Sender<Reply>>,
     dirty: Vec<u32>,
     read_again: Vec<ConnectionKey>,
-    /// Commands of paused clients, in the order they came.
-    stalled: Vec<(ConnectionKey, Arc<Command>)>,
+    /// Commands that wait for room in other shards, in the order they came.
+    stalled: Vec<Stalled>,
     applying: Vec<Output>,
     ping: Frame,
     /// The connection that is being handled, to be dropped if that panics.
@@ -398,7 +400,7 @@ impl ShardLoop {
                 }
             }
             Output::Forward { from, command } => self.forward(from, Arc::new(*command)),
-            Output::Relay(command) => self.node.relay(self.number, *command),
+            Output::Relay(command) => self.relay(Arc::new(*command)),
             Output::Interest {
                 bucket,
                 is_interested,
@@ -432,37 +434,6 @@ impl ShardLoop {
             // The client gave up while its connection was being made or recovered.
             let now = self.node.clock.now();
             self.gone(now, key, SocketEnd::NotAttached);
-        }
-    }
-
-    fn forward(&mut self, from: u32, command: Arc<Command>) {
-        // What a client has published over a socket that it has lost may still wait, and goes first.
-        let waits = self.stalled.iter().any(|(key, _)| key.slot == from);
-        if !waits && self.node.forward(self.number, &command).is_ok() {
-            return;
-        }
-        if let Some(Some(socket)) = self.sockets.get_mut(from as usize) {
-            socket.is_paused = true;
-            self.stalled.push((socket.key, command));
-        }
-    }
-
-    /// Tries again to hand out what paused clients have published, and reads on from those for whom that worked.
-    fn retry_stalled(&mut self, now: Time) {
-        for (key, command) in mem::take(&mut self.stalled) {
-            self.shard.heard(key, now);
-            if self.node.forward(self.number, &command).is_err() {
-                self.stalled.push((key, command));
-                continue;
-            }
-            if let Some(socket) = self.socket(key) {
-                socket.is_paused = false;
-                self.guarded(|shard| {
-                    shard.current = Some(key);
-                    shard.decode_input(now, key);
-                    shard.read(now, key, true);
-                });
-            }
         }
     }
 

@@ -74,6 +74,20 @@ impl Unnumbered {
 }
 
 impl Envelope {
+    /// Returns the length of the head that turns a body of this length into the frame with this number, without making it.
+    pub fn head_len(self, body_len: usize, sequence_id: u64) -> usize {
+        match self {
+            Self::Json => {
+                let digits = sequence_id.checked_ilog10().unwrap_or(0) as usize + 1;
+                br#"{"sequenceId":,"#.len() + digits
+            }
+            Self::Protobuf { .. } => {
+                let number_len = 1 + varint_len(sequence_id);
+                1 + varint_len((number_len + body_len) as u64) + number_len
+            }
+        }
+    }
+
     /// Makes the head that turns a body of this length into the frame with this number.
     pub fn head(self, body_len: usize, sequence_id: u64) -> NumberHead {
         let mut head = NumberHead {
@@ -175,6 +189,37 @@ mod tests {
         };
         let head = longest.head(usize::MAX - 11, u64::MAX);
         assert_eq!(head.as_bytes().len(), 1 + 10 + 1 + 10);
+    }
+
+    #[test]
+    fn length_of_a_head_is_known_without_it() {
+        let protobuf = Envelope::Protobuf {
+            message: 0x12,
+            sequence_id: 0x20,
+        };
+        let powers = (0..20).map(|power| 10_u64.pow(power));
+        let bits = (0..64).map(|bit| 1_u64 << bit);
+        for number in powers
+            .chain(bits)
+            .flat_map(|at| [at - 1, at, at + 1])
+            .chain([u64::MAX])
+        {
+            for (envelope, body_len) in [
+                (Envelope::Json, 7),
+                (protobuf, 0),
+                (protobuf, 119),
+                (protobuf, 120),
+                (protobuf, 1 << 20),
+            ] {
+                let head = envelope.head(body_len, number);
+                let len = envelope.head_len(body_len, number);
+                assert_eq!(
+                    len,
+                    head.as_bytes().len(),
+                    "{envelope:?} {body_len} {number}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -146,8 +146,7 @@ pub(super) fn wire_len(frame: &Frame, sequence_id: u64) -> usize {
     match frame.envelope() {
         None => Header::len_for(payload_len) + payload_len,
         Some(envelope) => {
-            let head = envelope.head(payload_len, sequence_id);
-            let len = head.as_bytes().len() + payload_len;
+            let len = envelope.head_len(payload_len, sequence_id) + payload_len;
             Header::len_for(len) + len
         }
     }

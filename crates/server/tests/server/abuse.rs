@@ -18,10 +18,11 @@ use tokio::time::timeout;
 use tokio_websockets::Message;
 
 use crate::support::metrics::with_metrics;
+use crate::support::pubsub::{DETACHED, RELIABLE_JSON, offer};
 use crate::support::wire::{
     BINARY, FIRST_BINARY, JSON_HEAD, MIDDLE, PING, PONG, TEXT, frame, upgrade_request,
 };
-use crate::support::{Answer, PATIENCE, Received, Service, allow_many_sockets};
+use crate::support::{Answer, JSON, PATIENCE, Received, Service, allow_many_sockets};
 
 /// Set in the processes that run a single test.
 const ALONE: &str = "HUBWIRE_TEST_ALONE";
@@ -34,6 +35,9 @@ const ANONYMOUS_PATH: &str = "/client/hubs/chat";
 /// What the process may keep after all peers are gone, for allocators do not give everything back. KiB.
 const GROWTH_MAX: usize = 64 * 1024;
 const PROTECTED_PATH: &str = "/client/hubs/protected";
+
+const CONNECTIONS: &str = "hubwire_connections";
+const OPENED: &str = "hubwire_connections_opened_total";
 
 /// Where a peer vanishes.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,45 @@ async fn peers_that_vanish_at_any_stage_leave_nothing_behind() {
         }
     }
     siege.end().await;
+}
+
+/// A client that is gone as soon as it has asked: its connection may be made by then, and nobody has looked at it yet.
+#[tokio::test]
+async fn a_handshake_that_is_given_up_leaves_no_connection() {
+    let service = Service::start_with(|config| {
+        config.shards = 2;
+        with_metrics(config);
+    })
+    .await;
+    let path = service.client_path("chat", json!({}));
+    for head in [JSON_HEAD, "", &offer(RELIABLE_JSON)] {
+        let request = upgrade_request(service.addr, &path, head);
+        for round in 0..100 {
+            let mut tcp = TcpStream::connect(service.addr).await.unwrap();
+            tcp.write_all(request.as_bytes()).await.unwrap();
+            if round % 4 == 0 {
+                tcp.set_zero_linger().unwrap();
+            }
+        }
+    }
+    let protocol = |name: &str| format!(r#"protocol="{name}""#);
+    let [plain, simple, reliable] = [JSON, "none", RELIABLE_JSON].map(protocol);
+    for labels in [&plain, &simple, &reliable] {
+        // An end may come before its request is read.
+        service
+            .until_metric(OPENED, labels, |opened| opened >= 10.0)
+            .await;
+    }
+    for labels in [&plain, &simple] {
+        service
+            .until_metric(CONNECTIONS, labels, |count| count == 0.0)
+            .await;
+    }
+    // Who was quick enough to get the socket of a reliable connection could come back.
+    let are_detached = async {
+        while service.metric(CONNECTIONS, &reliable).await != service.metric(DETACHED, "").await {}
+    };
+    timeout(PATIENCE, are_detached).await.unwrap();
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ async fn expired_messages_make_room_for_later_ones() {
     service.until_metric(QUEUED, "", |bytes| bytes == 0.0).await;
 }
 
-fn keep_alive(seconds: u64) -> HubConfig {
+pub(crate) fn keep_alive(seconds: u64) -> HubConfig {
     HubConfig {
         web_socket_keep_alive_interval: Duration::from_secs(seconds),
         ..HubConfig::default()
@@ -248,7 +248,7 @@ async fn stalled(service: &Service, user: &str) -> Wire {
 }
 
 /// Waits for a second of the service's clock: the first ping of a new client comes an interval after its arrival.
-async fn a_second_passes(service: &Service) {
+pub(crate) async fn a_second_passes(service: &Service) {
     let mut clock = service.simple("clock", json!({})).await;
     assert_eq!(clock.next_with_pings().await, Received::Ping);
 }

@@ -1,6 +1,8 @@
 //! A service of the test's own, clients that check every frame, and REST calls.
 
 pub(crate) mod metrics;
+pub(crate) mod protobuf;
+pub(crate) mod pubsub;
 pub(crate) mod rest;
 pub(crate) mod wire;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::SinkExt;
 use futures_util::future::join_all;
 use http_body_util::Full;
 use hubwire_server::config::{Config, DEVELOPMENT_KEY, TlsConfig, TlsVersion};
@@ -21,8 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_websockets::{ClientBuilder, Connector};
+use tokio_websockets::{ClientBuilder, Connector, Message};
 
+use crate::support::pubsub::{NOT_RECOVERED, RELIABLE_JSON};
 use crate::support::{ALL_ROLES, Client, JSON, PATIENCE, Received, Service, sign, unix_seconds};
 
 const SEND: &str = "/api/hubs/chat/:send";
@@ -91,6 +93,56 @@ async fn what_a_slow_secure_reader_has_missed_arrives_whole() {
         assert_eq!(data[..2], format!("{number:02}"));
     }
     client.expect_nothing().await;
+}
+
+/// Items 92 and 94: frames below and above what is copied, more of them than the session's buffer holds.
+#[tokio::test]
+async fn a_secure_client_comes_back_to_its_connection() {
+    let secure = Secure::start().await;
+    let mut client = secure.connect(RELIABLE_JSON, json!({})).await;
+    let mut connected = client.json().await;
+    let texts: Vec<String> = (0..30)
+        .map(|number| "x".repeat([10, 20_000, 70_000][number % 3]))
+        .collect();
+    secure.send_by_http_1(&texts[0]).await;
+    let first = client.text().await;
+    for round in 0..3 {
+        // With and without a close frame, which has no code.
+        if round == 1 {
+            let close = Message::close(None, "");
+            client.socket.send(close).await.unwrap();
+        }
+        drop(client);
+        if round == 0 {
+            for text in &texts[1..] {
+                secure.send_by_http_1(text).await;
+            }
+        }
+        let path = format!(
+            "/client/hubs/chat?awps_connection_id={}&awps_reconnection_token={}",
+            connected["connectionId"].as_str().unwrap(),
+            connected["reconnectionToken"].as_str().unwrap()
+        );
+        client = secure.connect_path(&path, RELIABLE_JSON).await;
+        let again = client.json().await;
+        assert_eq!(again["connectionId"], connected["connectionId"]);
+        connected = again;
+        assert_eq!(client.text().await, first);
+        for (number, text) in (2..).zip(&texts[1..]) {
+            let message = client.json().await;
+            assert_eq!(message["sequenceId"], number);
+            assert_eq!(message["data"].as_str().unwrap(), text);
+        }
+        client.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_secure_client_sees_the_close() {
+    let secure = Secure::start().await;
+    let path = "/client/hubs/chat?awps_connection_id=nobody&awps_reconnection_token=x";
+    let mut client = secure.connect_path(path, RELIABLE_JSON).await;
+    client.expect_close(1008, NOT_RECOVERED).await;
 }
 
 #[tokio::test]
@@ -246,6 +298,10 @@ impl Secure {
     /// Connects a WebSocket client as browsers do.
     async fn connect(&self, subprotocol: &str, claims: serde_json::Value) -> Client {
         let path = self.service.client_path("chat", claims);
+        self.connect_path(&path, subprotocol).await
+    }
+
+    async fn connect_path(&self, path: &str, subprotocol: &str) -> Client {
         let url = format!("wss://{}{path}", self.service.addr);
         let connector = Connector::Rustls(connector(
             &[&self.files.cert_pem()],
