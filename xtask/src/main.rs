@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
+mod bench;
 mod conformance;
 mod counts;
 mod fuzz;
@@ -20,7 +21,7 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  test                            everything below but fuzz and generate: format, lints, unit tests,
+  test                            everything below but fuzz, bench and generate: format, lints, unit tests,
                                   documentation, tidy, conformance. Stops at the first failure;
                                   its last line is `N passed, N failed`
   conformance [SUITE]...          official SDKs, a browser and generated requests against the
@@ -31,11 +32,14 @@ Commands:
                                   generated code
   fuzz [TARGET] [--seconds N]     cargo-fuzz on one target or on each in turn, 60 seconds each
                                   unless told otherwise
+  bench [NAME [OPTION]...]        measures the release build: NAME is reliable-cost, reliable-memory or
+                                  reliable-cuts; `help` and `help NAME` say more
   generate                        writes the Rust of the protobuf schema
   help                            this text
 
 Environment:
-  HUBWIRE_BIN                     a hubwire binary for `conformance` to test, instead of building one
+  HUBWIRE_BIN                     a hubwire binary for `conformance` to test or `bench` to measure,
+                                  instead of the one that is built
 ";
 
 fn main() -> ExitCode {
@@ -68,6 +72,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
             let counts = conformance::run(&workspace, &suites)?;
             println!("{counts}");
         }
+        "bench" => bench::run(&workspace, &rest)?,
         "fuzz" => fuzz::run(&workspace, &fuzz::parse(&rest)?)?,
         other => bail!("there is no command `{other}`; `cargo xtask help` lists them"),
     }

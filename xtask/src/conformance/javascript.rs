@@ -1,4 +1,4 @@
-//! The official JavaScript package, run by the test runner of a pinned Node.
+//! The official JavaScript packages, run by the test runner of a pinned Node.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,12 +11,19 @@ use crate::workspace::{follow, show};
 
 const MANIFESTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-/// A test that hangs fails after this many milliseconds; its own waits are far shorter.
-const TEST_TIMEOUT_MS: &str = "60000";
+const FILES: [&str; 4] = [
+    "service.test.mjs",
+    "client.test.mjs",
+    "recovery.test.mjs",
+    "stream.test.mjs",
+];
+
+/// A test that hangs, or a file of them, fails after this many milliseconds; the waits in a test are far shorter.
+const TEST_TIMEOUT_MS: &str = "180000";
 
 pub(super) fn run(setup: &Setup, counts: &mut Counts) -> Result<bool> {
     let folder = install(setup)?;
-    run_files(setup, &mut node(&folder), &["service.test.mjs"], counts)
+    run_files(setup, &mut node(&folder), &FILES, counts)
 }
 
 /// Installs the packages and copies the sources beside them, because Node looks for packages in

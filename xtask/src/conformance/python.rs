@@ -1,4 +1,4 @@
-//! The official Python package, run by pytest in a virtual environment of its own.
+//! The official Python packages, run by pytest in a virtual environment of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

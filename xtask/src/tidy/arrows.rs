@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("hubwire-cli", &["hubwire-server", "hubwire-protocol"]),
+    ("hubwire-bench", &["hubwire-protocol"]),
     ("xtask", &[]),
 ];
 
