@@ -4,6 +4,7 @@ Every test that takes `api` runs four times: the blocking and the awaiting SDK, 
 It has a hub of its own, so that "everyone" means everyone whom the test connected.
 """
 
+import concurrent.futures
 import contextlib
 import itertools
 import os
@@ -16,8 +17,12 @@ from azure.core.rest import HttpRequest
 
 import sdk
 from certificate import write_certificates
+from client_sdk import OfficialClient, close_quietly
 from clients import JsonClient, SimpleClient
+from proxy import Loop, Proxy
 from service import Authority, Service
+
+ALL_ROLES = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 
 _running: list[Service] = []
 _log_sizes: dict[int, int] = {}
@@ -172,7 +177,7 @@ class Api:
     def _url(self, token: dict[str, Any]) -> str:
         return self.client.get_client_access_token(**token)["url"]
 
-    def expect_nothing_more(self, *clients: SimpleClient) -> None:
+    def expect_nothing_more(self, *clients: SimpleClient | OfficialClient) -> None:
         """Every client has received all it was sent. Proved by a message to the whole hub that
         each of them must see next, since a connection receives in the order of acceptance."""
         fence = f"fence {next(self._fences)}"
@@ -181,6 +186,8 @@ class Api:
             received = client.receive()
             if isinstance(client, JsonClient):
                 received = received.get("data", received)
+            elif isinstance(client, OfficialClient):
+                received = received.data
             assert received == fence
 
 
@@ -195,3 +202,87 @@ def api(request: pytest.FixtureRequest, connect: Callable[..., Any]) -> Iterator
     make = sdk.make_blocking if style == "blocking" else sdk.Awaited
     with contextlib.ExitStack() as stack:
         yield Api(service, make, connect, stack)
+
+
+class Official:
+    """Official clients in one style on a hub of their own, with the SDK of the service in `api`."""
+
+    def __init__(self, api: Api, loop: Loop, kind: str, stack: contextlib.ExitStack):
+        style, protocol = kind.split("-")
+        self.api = api
+        self.rest = api.client
+        self.is_reliable = protocol == "reliable"
+        self._network = loop
+        self._loop = loop if style == "awaiting" else None
+        self._stack = stack
+        self._clients: list[OfficialClient] = []
+
+    def open(self, options: dict[str, Any] | None = None, **token: Any) -> OfficialClient:
+        """A connected client, by default one that may do everything in every group."""
+        client = self.make(options, **token)
+        client.open()
+        client.expect_connected()
+        return client
+
+    def make(self, options: dict[str, Any] | None = None, **token: Any) -> OfficialClient:
+        """A client that is not opened yet, behind a proxy of its own."""
+        proxy = Proxy(self.api.service, self._network)
+        self._stack.callback(proxy.close)
+        tokens = sdk.make_blocking(self.api.service, proxy.connection_string, self.api.hub)
+        self._stack.callback(tokens.close)
+        url = tokens.get_client_access_token(**{"roles": ALL_ROLES, **token})["url"]
+        client = OfficialClient(proxy, url, self.is_reliable, self._loop, **(options or {}))
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Ends all clients at once: an awaiting one takes a second to close."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            pool.map(close_quietly, self._clients)
+
+    def members(self, group: str) -> list[str]:
+        return [connection_id for connection_id, _ in self.api.listed(group)]
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def official(
+    connect: Callable[..., Any],
+    loop: Loop,
+    start_service: Callable[..., Service],
+) -> Iterator[Callable[..., Official]]:
+    """Official clients of a kind such as `blocking-reliable` on a server. They end before it does."""
+    made: list[Official] = []
+    with contextlib.ExitStack() as stack:
+
+        def make(service: Service, kind: str) -> Official:
+            api = Api(service, sdk.make_blocking, connect, stack)
+            made.append(Official(api, loop, kind, stack))
+            return made[-1]
+
+        yield make
+        for clients in made:
+            clients.close()
+
+
+@pytest.fixture(params=["blocking-reliable", "awaiting-reliable", "blocking-plain", "awaiting-plain"])
+def clients(
+    request: pytest.FixtureRequest, http_service: Service, official: Callable[..., Official]
+) -> Official:
+    return official(http_service, request.param)
+
+
+@pytest.fixture(params=["blocking", "awaiting"])
+def style(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def reliable_clients(style: str, http_service: Service, official: Callable[..., Official]) -> Official:
+    return official(http_service, f"{style}-reliable")
