@@ -5,7 +5,7 @@ pub const BUCKETS: usize = 4096;
 
 /// A fixed share of all hubs, groups and users. Shards tell which buckets they have members in, so that a publisher need not
 /// ask those that have none; a collision only costs a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket(u16);
 
 impl Bucket {

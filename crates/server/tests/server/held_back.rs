@@ -55,6 +55,39 @@ async fn a_state_that_waited_does_not_outlive_its_owner() {
     }
 }
 
+/// Somebody starts to watch while a change of a state waits: the states it gets have that change, which must not come again.
+#[tokio::test]
+async fn a_change_that_waited_does_not_come_behind_the_states_that_have_it() {
+    let service = with_rate(1).await;
+    for shard in [0, 1] {
+        // The change waits in the shard of its owner, where the group's states may or may not be.
+        let mut owner = on_shard(&service, shard, JSON, "owner").await;
+        let mut watcher = on_shard(&service, 1 - shard, JSON, "watcher").await;
+        for number in 0..2 {
+            owner
+                .succeed(json!({ "type": "setGroupState", "group": "room", "state": { "n": number.to_string() }, "ackId": number }))
+                .await;
+        }
+        watcher
+            .send(json!({ "type": "subscribeGroupState", "group": "room" }))
+            .await;
+        let snapshot = watcher.next().await;
+        assert_eq!(snapshot["type"], "groupStateSnapshot", "{snapshot}");
+        let mut last = latest(&snapshot);
+        owner.publish("last").await;
+        loop {
+            let frame = watcher.next().await;
+            if frame["type"] == "message" {
+                break;
+            }
+            assert!(latest(&frame) > last, "{frame} came after {last}");
+            last = latest(&frame);
+        }
+        owner.close(&close_payload(1000, "")).await;
+        watcher.close(&close_payload(1000, "")).await;
+    }
+}
+
 /// The publisher of a stream is closed: the end comes behind the fragment that waited.
 #[tokio::test]
 async fn a_fragment_that_waited_comes_before_the_end_of_its_stream() {
@@ -163,6 +196,13 @@ async fn on_shard(service: &Service, shard: u16, subprotocol: &'static str, user
         }
         client.close(&close_payload(1000, "")).await;
     }
+}
+
+/// Returns when the last of some states was changed; 0 if there is none.
+fn latest(states: &Value) -> u64 {
+    let items = states["items"].as_array().unwrap();
+    let changes = items.iter().map(|item| item["updatedAt"].as_u64().unwrap());
+    changes.max().unwrap_or(0)
 }
 
 /// Watches the states of `room`, or asks for them again: there are none.
