@@ -11,7 +11,6 @@
 pub mod close;
 pub mod connection_string;
 mod entries;
-pub mod event;
 pub mod filter;
 pub mod http;
 pub mod message;

@@ -43,6 +43,15 @@ pub struct Payload {
     pub data: Bytes,
 }
 
+impl Payload {
+    /// Tells whether it is nothing to answer an invocation with: empty, or the JSON value `null`. Official clients drop a frame with
+    /// `"data":null` and would wait for ever. Source: client-protocols 3.9.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let is_null = self.data_type == DataType::Json && self.data.trim_ascii() == b"null";
+        self.data.is_empty() || is_null
+    }
+}
+
 /// Tells whether `bytes` parse as a `google.protobuf.Any`: field 1 a UTF-8 string, field 2 bytes, others skipped.
 pub fn is_any(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {

@@ -130,8 +130,6 @@ pub fn encode_control(message: &ControlMessage<'_>) -> Bytes {
     out.into()
 }
 
-/// An empty answer and the JSON value `null` are left out: official clients drop a frame with `"data":null` and would wait for
-/// ever. Source: client-protocols 3.9.
 fn write_answer(out: &mut Vec<u8>, outcome: Result<Option<&Content>, NamedError<'_>>) {
     match outcome {
         Ok(content) => {
@@ -139,9 +137,7 @@ fn write_answer(out: &mut Vec<u8>, outcome: Result<Option<&Content>, NamedError<
             let Some(Content { payload, metadata }) = content else {
                 return;
             };
-            let is_null =
-                payload.data_type == DataType::Json && payload.data.trim_ascii() == b"null";
-            if !payload.data.is_empty() && !is_null {
+            if !payload.is_nothing() {
                 write_data(out, payload);
             }
             write_metadata(out, metadata);

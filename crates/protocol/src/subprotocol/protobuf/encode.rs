@@ -90,7 +90,9 @@ pub fn encode_control(message: &ControlMessage<'_>) -> Bytes {
             Message::InvokeResponseMessage(InvokeResponseMessage {
                 invocation_id: invocation_id.to_owned(),
                 success: outcome.is_ok(),
-                data: content.and_then(|content| answer_data(&content.payload)),
+                data: content
+                    .filter(|content| !content.payload.is_nothing())
+                    .map(|content| message_data(&content.payload)),
                 error: outcome
                     .err()
                     .map(|error| invoke_response_message::ErrorMessage {
@@ -152,12 +154,6 @@ fn message_data(payload: &Payload) -> MessageData {
             DataType::Protobuf => Data::ProtobufData(data),
         }),
     }
-}
-
-/// An empty answer and the JSON value `null` are left out, as they are in JSON frames. Source: client-protocols 3.9.
-fn answer_data(payload: &Payload) -> Option<MessageData> {
-    let is_null = payload.data_type == DataType::Json && payload.data.trim_ascii() == b"null";
-    (!payload.data.is_empty() && !is_null).then(|| message_data(payload))
 }
 
 fn entries(metadata: &Metadata) -> BTreeMap<String, String> {
