@@ -20,6 +20,14 @@ impl Counts {
         self.failed += number_before(result, "failed");
     }
 
+    /// Adds the `simulation result:` line of the simulator.
+    pub(crate) fn observe_simulation(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("simulation result:") {
+            self.passed += number_before(result, "passed");
+            self.failed += number_before(result, "failed");
+        }
+    }
+
     /// Adds the summary line of pytest, with or without its frame of `=`. An error in a fixture
     /// counts as a failure.
     pub(crate) fn observe_pytest(&mut self, line: &str) {
@@ -95,6 +103,14 @@ test tests::a_failed_test_result ... ok
 test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s
 test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
         check(Counts::observe_cargo, lines, 15, 2);
+    }
+
+    #[test]
+    fn promises_that_the_simulator_saw_kept_are_counted() {
+        let lines = "\
+10000 seeds in 6.1 s (1639 a second): 4600000 steps, 3 failed in a row
+simulation result: 21 passed; 1 failed; 2 of 10000 seeds broke a promise";
+        check(Counts::observe_simulation, lines, 21, 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod conformance;
 mod counts;
 mod fuzz;
 mod generate;
+mod simulate;
 mod suite;
 mod tidy;
 mod workspace;
@@ -22,14 +23,17 @@ Usage: cargo xtask <command>
 
 Commands:
   test                            everything below but fuzz, bench and generate: format, lints, unit tests,
-                                  documentation, tidy, conformance. Stops at the first failure;
-                                  its last line is `N passed, N failed`
+                                  documentation, tidy, simulation, conformance. Stops at the first
+                                  failure; its last line is `N passed, N failed`
   conformance [SUITE]...          official SDKs, a browser and generated requests against the
                                   hubwire binary; SUITE is python, js, browser or schema, all four
                                   when none is named
   tidy                            crate arrows, banned words, file names, links in the
                                   documentation, the table of REST operations and its tests,
                                   generated code
+  simulate [OPTION]...            the engine in a simulated world beside a model of it, 10,000 seeds
+                                  unless told otherwise: --seeds N, --start S, --seed S for one,
+                                  with --trace for everything that happens in it
   fuzz [TARGET] [--seconds N]     cargo-fuzz on one target or on each in turn, 60 seconds each
                                   unless told otherwise
   bench [NAME [OPTION]...]        measures the release build: NAME is reliable-cost, reliable-memory or
@@ -72,6 +76,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
             let counts = conformance::run(&workspace, &suites)?;
             println!("{counts}");
         }
+        "simulate" => simulate::run(&workspace, &rest)?,
         "bench" => bench::run(&workspace, &rest)?,
         "fuzz" => fuzz::run(&workspace, &fuzz::parse(&rest)?)?,
         other => bail!("there is no command `{other}`; `cargo xtask help` lists them"),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::conformance::{self, Suite};
 use crate::counts::Counts;
+use crate::simulate;
 use crate::tidy;
 use crate::workspace::{Workspace, follow, show};
 
@@ -51,6 +52,7 @@ fn run_steps(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
         show(command.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     step("tidy", || tidy::run(workspace))?;
+    step("simulation", || simulate::run_counted(workspace, counts))?;
     step("conformance", || {
         let mut suites = Counts::default();
         let result = conformance::run_counted(workspace, &Suite::ALL, &mut suites);

@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("hubwire-cli", &["hubwire-server", "hubwire-protocol"]),
     ("hubwire-bench", &["hubwire-protocol"]),
+    ("hubwire-simulator", &["hubwire-engine", "hubwire-protocol"]),
     ("xtask", &[]),
 ];
 
