@@ -9,10 +9,11 @@ use hubwire_protocol::subprotocol::Subprotocol;
 use crate::command::{Selection, Target};
 use crate::connection_id::ConnectionId;
 use crate::outgoing::{Frame, Message};
-use crate::output::{FrameId, Output, Outputs};
+use crate::output::{FrameId, Outputs};
 use crate::registry::{Connection, Receiver};
 use crate::shard::Shard;
 use crate::timers::Time;
+use crate::unacked::{KeptId, UnackedTotal};
 
 impl Shard {
     /// Sends a message to everybody selected in this shard.
@@ -31,16 +32,13 @@ impl Shard {
                 reliable.push(receiver.slot);
             } else if let Some(frame) = message.frame(receiver.subprotocol) {
                 let frame = frames.of(receiver.subprotocol, frame, out);
-                out.push(Output::Send {
-                    to: receiver.slot,
-                    frame,
-                    sequence_id: 0,
-                });
+                out.deliver(receiver.slot, frame, 0);
             }
         });
         for slot in reliable.drain(..) {
             self.send_numbered(now, slot, message, &mut frames, out);
         }
+        frames.let_go(&mut self.unacked);
         self.reliable_receivers = reliable;
     }
 
@@ -157,9 +155,12 @@ impl Subject for Candidate<'_> {
     }
 }
 
-/// The frames of one message that are already among the outputs.
+/// The frames of one message that are already among the outputs, and those that reliable connections of the shard keep.
 #[derive(Debug, Default)]
-pub(crate) struct FrameIds([Option<FrameId>; Subprotocol::COUNT]);
+pub(crate) struct FrameIds {
+    sent: [Option<FrameId>; Subprotocol::COUNT],
+    kept: [Option<KeptId>; Subprotocol::COUNT],
+}
 
 impl FrameIds {
     /// Returns the id of the frame that receivers of this subprotocol get.
@@ -169,6 +170,23 @@ impl FrameIds {
         frame: &Frame,
         out: &mut Outputs,
     ) -> FrameId {
-        *self.0[subprotocol.index()].get_or_insert_with(|| out.add_frame(frame.clone()))
+        *self.sent[subprotocol.index()].get_or_insert_with(|| out.add_frame(frame.clone()))
+    }
+
+    /// Returns what reliable receivers of this subprotocol keep.
+    pub(crate) fn kept(
+        &mut self,
+        subprotocol: Subprotocol,
+        frame: &Frame,
+        unacked: &mut UnackedTotal,
+    ) -> KeptId {
+        *self.kept[subprotocol.index()].get_or_insert_with(|| unacked.hold(frame.clone()))
+    }
+
+    /// Lets frames go that nobody has kept.
+    fn let_go(self, unacked: &mut UnackedTotal) {
+        for kept in self.kept.into_iter().flatten() {
+            unacked.let_go(kept);
+        }
     }
 }

@@ -34,7 +34,8 @@ pub use interest::{BUCKETS, Bucket};
 pub use limits::{BufferLimits, HubSettings, Limits, ShardSettings};
 pub use outgoing::{Frame, FrameKind, Message};
 pub use output::{
-    CloseCategory, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, Reply, Started,
+    CloseCategory, Delivery, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, Reply,
+    Started,
 };
 pub use permission::{PERMISSION_RULES_MAX, Permission, Permissions};
 pub use shard::Shard;

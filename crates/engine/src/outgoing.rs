@@ -32,7 +32,7 @@ struct Encoded {
     payload: Bytes,
     envelope: Option<Envelope>,
     expires: Option<Time>,
-    /// How many reliable connections keep it.
+    /// How many shards keep it for reliable connections.
     keepers: AtomicU32,
 }
 
@@ -58,7 +58,7 @@ impl Frame {
         }))
     }
 
-    /// Counts a connection more that keeps it. Returns the bytes that this takes: those of the payload for the first one.
+    /// Counts a shard more that keeps it. Returns the bytes that this takes: those of the payload for the first one.
     pub(crate) fn keep(&self) -> usize {
         match self.0.keepers.fetch_add(1, Ordering::Relaxed) {
             0 => self.0.payload.len(),
@@ -66,7 +66,7 @@ impl Frame {
         }
     }
 
-    /// Counts a connection less that keeps it. Returns the bytes that this gives back.
+    /// Counts a shard less that keeps it. Returns the bytes that this gives back.
     pub(crate) fn let_go(&self) -> usize {
         match self.0.keepers.fetch_sub(1, Ordering::Relaxed) {
             1 => self.0.payload.len(),
@@ -97,13 +97,6 @@ impl Frame {
     /// Tells whether it is too late to send it.
     pub fn is_expired(&self, now: Time) -> bool {
         self.0.expires.is_some_and(|expires| expires <= now)
-    }
-
-    /// Returns the bytes of the whole frame with a number, without its WebSocket head.
-    pub(crate) fn numbered_len(&self, sequence_id: u64) -> usize {
-        let len = self.0.payload.len();
-        let envelope = self.0.envelope;
-        len + envelope.map_or(0, |envelope| envelope.head_len(len, sequence_id))
     }
 }
 

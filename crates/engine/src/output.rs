@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use hubwire_protocol::close::Close;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
@@ -150,15 +152,8 @@ pub enum Output {
         /// The most that the engine sends at once to a reliable connection that recovers.
         reliable_buffer: Option<BufferLimits>,
     },
-    /// Append a frame to a socket's output.
-    Send {
-        /// The connection's slot.
-        to: u32,
-        /// The frame.
-        frame: FrameId,
-        /// The receiver's number for a frame that has an [`Frame::envelope`], else 0. Such frames of one socket count upwards.
-        sequence_id: u64,
-    },
+    /// Carry out these of the [`Outputs::deliveries`].
+    Deliver(Range<usize>),
     /// Ping a client, unless it has output waiting anyway.
     Ping {
         /// The connection's slot.
@@ -206,11 +201,24 @@ pub enum Output {
     Ended(Box<Ended>),
 }
 
-/// The shell's list of outputs, and the frames of the turn that they refer to.
+/// Append a frame to a socket's output. There is one for each receiver of each message, so they are kept apart from what is rare.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    /// The connection's slot.
+    pub to: u32,
+    /// The frame.
+    pub frame: FrameId,
+    /// The receiver's number for a frame that has an [`Frame::envelope`], else 0. Such frames of one socket count upwards.
+    pub sequence_id: u64,
+}
+
+/// The shell's list of outputs, and what they refer to.
 #[derive(Debug, Default)]
 pub struct Outputs {
     /// What to do, to be drained in order.
     pub list: Vec<Output>,
+    /// What [`Output::Deliver`] refers to, to be cleared with the list.
+    pub deliveries: Vec<Delivery>,
     /// Frames by [`FrameId`], kept until the turn ends.
     pub frames: Vec<Frame>,
 }
@@ -229,11 +237,21 @@ impl Outputs {
 
     pub(crate) fn send(&mut self, to: u32, frame: Frame) {
         let frame = self.add_frame(frame);
-        self.push(Output::Send {
+        self.deliver(to, frame, 0);
+    }
+
+    #[inline]
+    pub(crate) fn deliver(&mut self, to: u32, frame: FrameId, sequence_id: u64) {
+        self.deliveries.push(Delivery {
             to,
             frame,
-            sequence_id: 0,
+            sequence_id,
         });
+        let end = self.deliveries.len();
+        match self.list.last_mut() {
+            Some(Output::Deliver(range)) => range.end = end,
+            _ => self.push(Output::Deliver(end - 1..end)),
+        }
     }
 
     pub(crate) fn interest(&mut self, bucket: Bucket, is_interested: bool) {

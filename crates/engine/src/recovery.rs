@@ -82,15 +82,12 @@ impl Shard {
             return;
         };
         let total = &mut self.unacked;
-        let pushed = reliable.unacked.push(now, frame, reliable.limits, total);
+        let kept = frames.kept(connection.subprotocol, frame, total);
+        let pushed = reliable.unacked.push(now, kept, reliable.limits, total);
         match pushed {
             Ok(sequence_id) if !reliable.link.is_detached() => {
                 let frame = frames.of(connection.subprotocol, frame, out);
-                out.push(Output::Send {
-                    to: slot,
-                    frame,
-                    sequence_id,
-                });
+                out.deliver(slot, frame, sequence_id);
             }
             Ok(_) => {}
             Err(Full) => {
@@ -179,13 +176,10 @@ impl Shard {
         });
         self.send_connected(now, slot, out);
         let connection = self.registry.get(slot)?;
-        for (sequence_id, frame) in connection.reliable.as_ref()?.unacked.iter() {
+        let unacked = &connection.reliable.as_ref()?.unacked;
+        for (sequence_id, frame) in unacked.iter(&self.unacked) {
             let frame = out.add_frame(frame.clone());
-            out.push(Output::Send {
-                to: slot,
-                frame,
-                sequence_id,
-            });
+            out.deliver(slot, frame, sequence_id);
         }
         self.set_stream_timer(now, slot);
         Some(Reply::Recovered { key, protocol })

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use forwarding::Stalled;
 use hubwire_engine::{
-    BufferLimits, Command, ConnectionKey, Fault, Frame, FrameKind, Input, Open, Output, Recover,
-    Reply, ReplyToken, Shard, SocketEnd, Time,
+    BufferLimits, Command, ConnectionKey, Delivery, Fault, Frame, FrameKind, Input, Open, Output,
+    Recover, Reply, ReplyToken, Shard, SocketEnd, Time,
 };
 use mio::{Events, Poll, Token};
 use slab::Slab;
@@ -95,8 +95,6 @@ pub(crate) struct ShardLoop {
     limits: LoopLimits,
     shard: Shard,
     turn: Turn,
-    /// Room to copy the frames of a socket together.
-    together: Vec<u8>,
     /// By slot.
     sockets: Vec<Option<Socket>>,
     open_sockets: usize,
@@ -107,6 +105,8 @@ pub(crate) struct ShardLoop {
     /// Commands that wait for room in other shards, in the order they came.
     stalled: Vec<Stalled>,
     applying: Vec<Output>,
+    /// What these refer to.
+    delivering: Vec<Delivery>,
     ping: Frame,
     /// The connection that is being handled, to be dropped if that panics.
     current: Option<ConnectionKey>,
@@ -133,7 +133,6 @@ impl ShardLoop {
             limits,
             shard,
             turn: Turn::default(),
-            together: Vec::new(),
             sockets: Vec::new(),
             open_sockets: 0,
             read_buffer: vec![0; READ_BUFFER],
@@ -142,6 +141,7 @@ impl ShardLoop {
             read_again: Vec::new(),
             stalled: Vec::new(),
             applying: Vec::new(),
+            delivering: Vec::new(),
             ping: Frame::new(FrameKind::Ping, Bytes::new()),
             current: None,
             is_shutting_down: false,
@@ -368,25 +368,29 @@ impl ShardLoop {
     fn apply(&mut self, now: Time) {
         while !self.turn.outputs.list.is_empty() {
             let mut outputs = mem::take(&mut self.applying);
+            let mut deliveries = mem::take(&mut self.delivering);
             mem::swap(&mut outputs, &mut self.turn.outputs.list);
+            mem::swap(&mut deliveries, &mut self.turn.outputs.deliveries);
             for output in outputs.drain(..) {
-                self.apply_one(now, output);
+                self.apply_one(now, output, &deliveries);
             }
+            deliveries.clear();
             self.applying = outputs;
+            self.delivering = deliveries;
         }
     }
 
-    fn apply_one(&mut self, now: Time, output: Output) {
+    fn apply_one(&mut self, now: Time, output: Output, deliveries: &[Delivery]) {
         match output {
             Output::Opened {
                 key,
                 reliable_buffer,
             } => self.opened(key, reliable_buffer),
-            Output::Send {
-                to,
-                frame,
-                sequence_id,
-            } => self.send(now, to, frame, sequence_id),
+            Output::Deliver(range) => {
+                for delivery in &deliveries[range] {
+                    self.send(now, delivery.to, delivery.frame, delivery.sequence_id);
+                }
+            }
             Output::Ping { to } => self.ping(now, to),
             Output::Close { to, close } => self.close(to, &close),
             Output::Abort { to } => {

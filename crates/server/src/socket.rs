@@ -126,12 +126,7 @@ impl Socket {
     }
 
     /// Writes what is waiting, as far as the socket takes it. Returns what came of it and the bytes written.
-    pub(crate) fn write(
-        &mut self,
-        turn: &Turn,
-        together: &mut Vec<u8>,
-        now: Time,
-    ) -> (Written, usize) {
+    pub(crate) fn write(&mut self, turn: &mut Turn, now: Time) -> (Written, usize) {
         let Some(io) = &mut self.io else {
             self.queue.spill(turn, 0);
             return (Written::Ok, 0);
@@ -140,7 +135,7 @@ impl Socket {
             self.queue.spill(turn, 0);
             return (Written::Ok, 0);
         }
-        let (bytes, outcome) = self.queue.write(io, turn, together, now);
+        let (bytes, outcome) = self.queue.write(io, turn, now);
         match outcome {
             Ok(is_blocked) => self.is_blocked = is_blocked,
             Err(_) => return (Written::Broken, bytes),

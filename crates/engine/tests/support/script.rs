@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Action, Bucket, Command, ConnectionId, ConnectionKey, Fault, Frame, FrameKind, HubSettings,
-    Input, Limits, Message, Open, Output, Outputs, Permission, RawMode, Recover, Reply, ReplyToken,
-    Selection, Shard, ShardSettings, SocketEnd, Target, Time,
+    Action, Bucket, Command, ConnectionId, ConnectionKey, Delivery, Fault, Frame, FrameKind,
+    HubSettings, Input, Limits, Message, Open, Output, Outputs, Permission, RawMode, Recover,
+    Reply, ReplyToken, Selection, Shard, ShardSettings, SocketEnd, Target, Time,
 };
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
@@ -389,27 +389,20 @@ impl World {
     }
 
     fn take_outputs(&mut self) {
-        let Outputs { list, frames } = std::mem::take(&mut self.outputs);
+        let Outputs {
+            list,
+            deliveries,
+            frames,
+        } = std::mem::take(&mut self.outputs);
         for output in list {
             let line = match output {
                 Output::Opened { key, .. } => format!("{} opened", self.name(key.slot)),
-                Output::Send {
-                    to,
-                    frame,
-                    sequence_id,
-                } => {
-                    let frame = &frames[frame.0 as usize];
-                    let text = without_token(&whole(frame, sequence_id));
-                    let arrow = match frame.kind() {
-                        FrameKind::Text => "<-",
-                        FrameKind::Binary => "<=",
-                        kind => panic!("a shard sends no {kind:?}"),
-                    };
-                    let until = frame
-                        .expires()
-                        .map(|time| format!(" until {}ms", time.as_ms()));
-                    let until = until.unwrap_or_default();
-                    self.with_names(&format!("{} {arrow}{until} {text}", self.name(to)))
+                Output::Deliver(range) => {
+                    for delivery in &deliveries[range] {
+                        let line = self.delivered(delivery, &frames);
+                        self.output.push(line);
+                    }
+                    continue;
                 }
                 Output::Ping { to } => format!("{} ping", self.name(to)),
                 Output::Close { to, close } => {
@@ -472,6 +465,21 @@ impl World {
             };
             self.output.push(line);
         }
+    }
+
+    fn delivered(&self, delivery: &Delivery, frames: &[Frame]) -> String {
+        let frame = &frames[delivery.frame.0 as usize];
+        let text = without_token(&whole(frame, delivery.sequence_id));
+        let arrow = match frame.kind() {
+            FrameKind::Text => "<-",
+            FrameKind::Binary => "<=",
+            kind => panic!("a shard sends no {kind:?}"),
+        };
+        let until = frame
+            .expires()
+            .map(|time| format!(" until {}ms", time.as_ms()));
+        let until = until.unwrap_or_default();
+        self.with_names(&format!("{} {arrow}{until} {text}", self.name(delivery.to)))
     }
 
     fn know(&mut self, hub: &Hub, groups: &[GroupName], user: Option<&UserId>) {

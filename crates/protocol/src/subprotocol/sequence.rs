@@ -7,6 +7,17 @@ use super::Format;
 
 /// Longest head: `{"sequenceId":18446744073709551615,`. Bytes.
 const HEAD_MAX: usize = 35;
+/// What stands before a number in JSON.
+const JSON_START: &[u8] = br#"{"sequenceId":"#;
+const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut index = 1;
+    while index < powers.len() {
+        powers[index] = powers[index - 1] * 10;
+        index += 1;
+    }
+    powers
+};
 /// Wire type of protobuf fields with a length.
 const LEN: u8 = 2;
 
@@ -77,15 +88,30 @@ impl Envelope {
     /// Returns the length of the head that turns a body of this length into the frame with this number, without making it.
     pub fn head_len(self, body_len: usize, sequence_id: u64) -> usize {
         match self {
-            Self::Json => {
-                let digits = sequence_id.checked_ilog10().unwrap_or(0) as usize + 1;
-                br#"{"sequenceId":,"#.len() + digits
-            }
+            Self::Json => JSON_START.len() + decimal_len(sequence_id) + 1,
             Self::Protobuf { .. } => {
                 let number_len = 1 + varint_len(sequence_id);
                 1 + varint_len((number_len + body_len) as u64) + number_len
             }
         }
+    }
+
+    /// Writes another number into a head that [`Envelope::head`] has made for a body of the same length. Returns whether it takes as
+    /// many bytes as the one before; if not, the head is of no use until it is given a number that does.
+    pub fn renumber(self, head: &mut [u8], sequence_id: u64) -> bool {
+        let number = match self {
+            Self::Json => head
+                .split_last_mut()
+                .and_then(|(_comma, start)| start.get_mut(JSON_START.len()..)),
+            Self::Protobuf { .. } => {
+                let len_bytes = head.iter().skip(1).position(|byte| byte & 0x80 == 0);
+                len_bytes.and_then(|more| head.get_mut(1 + more + 2..))
+            }
+        };
+        number.is_some_and(|number| match self {
+            Self::Json => fill_decimal(number, sequence_id),
+            Self::Protobuf { .. } => fill_varint(number, sequence_id),
+        })
     }
 
     /// Makes the head that turns a body of this length into the frame with this number.
@@ -96,7 +122,7 @@ impl Envelope {
         };
         match self {
             Self::Json => {
-                head.push(br#"{"sequenceId":"#);
+                head.push(JSON_START);
                 head.push_decimal(sequence_id);
                 head.push(b",");
             }
@@ -128,18 +154,11 @@ impl NumberHead {
     }
 
     fn push_decimal(&mut self, number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push(&digits[start..]);
+        let start = usize::from(self.len);
+        let digits = decimal_len(number);
+        let fits = fill_decimal(&mut self.bytes[start..start + digits], number);
+        debug_assert!(fits || number == 0);
+        self.len += digits as u8;
     }
 
     fn push_varint(&mut self, mut number: u64) {
@@ -149,6 +168,41 @@ impl NumberHead {
         }
         self.push(&[number as u8]);
     }
+}
+
+/// Writes a number in decimal. Returns whether it has just as many digits as there is room for.
+fn fill_decimal(digits: &mut [u8], number: u64) -> bool {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    rest == 0 && digits.first().is_some_and(|first| *first != b'0')
+}
+
+/// Writes a number other than 0 as a varint. Returns whether it has just as many bytes as there is room for.
+fn fill_varint(bytes: &mut [u8], number: u64) -> bool {
+    let mut rest = number;
+    for byte in bytes.iter_mut() {
+        *byte = rest as u8 | 0x80;
+        rest >>= 7;
+    }
+    let Some(last) = bytes.last_mut() else {
+        return false;
+    };
+    *last &= 0x7F;
+    rest == 0 && *last != 0
+}
+
+/// Returns how many digits a number has. This is asked several times for each message and receiver, and `ilog10` costs five times as
+/// much.
+fn decimal_len(number: u64) -> usize {
+    // 0 has a digit too, and setting the lowest bit reaches no power of ten.
+    let number = number | 1;
+    let bits = u64::BITS - number.leading_zeros();
+    // Rounded down, bits * log10(2) are the digits of the number or one less.
+    let digits = ((bits * 1233) >> 12) as usize;
+    digits + usize::from(number >= POWERS_OF_TEN[digits])
 }
 
 fn varint_len(number: u64) -> usize {
@@ -218,6 +272,31 @@ mod tests {
                     head.as_bytes().len(),
                     "{envelope:?} {body_len} {number}"
                 );
+            }
+            let json = format!("{{\"sequenceId\":{number},");
+            assert_eq!(Envelope::Json.head(7, number).as_bytes(), json.as_bytes());
+        }
+    }
+
+    #[test]
+    fn head_takes_another_number_of_the_same_length() {
+        let protobuf = Envelope::Protobuf {
+            message: 0x12,
+            sequence_id: 0x20,
+        };
+        let numbers = [1, 2, 9, 10, 99, 127, 128, 300, 16_383, 16_384, u64::MAX];
+        for envelope in [Envelope::Json, protobuf] {
+            for (from, to) in numbers
+                .iter()
+                .flat_map(|from| numbers.map(|to| (*from, to)))
+            {
+                let mut head = envelope.head(200, from).as_bytes().to_vec();
+                let wanted = envelope.head(200, to);
+                let fits = envelope.renumber(&mut head, to);
+                assert_eq!(fits, head.len() == wanted.as_bytes().len(), "{from} {to}");
+                assert!(!fits || head == wanted.as_bytes());
+                assert!(envelope.renumber(&mut head, from));
+                assert_eq!(head, envelope.head(200, from).as_bytes());
             }
         }
     }

@@ -125,7 +125,7 @@ impl ShardLoop {
             return;
         };
         let before = socket.queue.backlog_bytes();
-        let (written, bytes) = socket.write(&self.turn, &mut self.together, now);
+        let (written, bytes) = socket.write(&mut self.turn, now);
         let after = socket.queue.backlog_bytes();
         self.metrics.count_sent(bytes);
         self.metrics.change_queued(before, after);

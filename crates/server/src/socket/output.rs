@@ -5,7 +5,7 @@ use hubwire_engine::{BufferLimits, Frame, FrameId, Time};
 use hubwire_ws::HEADER_MAX;
 
 use super::io::Sink;
-use super::turn::{COPIED_MAX, Head, NO_RUN, Run, Turn, wire_len};
+use super::turn::{Head, NO_RUN, Run, Turn, wire_len};
 
 /// Frames of earlier turns given to the kernel in one call; each takes up to three slices.
 const GATHERED_MAX: usize = 64;
@@ -131,23 +131,22 @@ impl Queue {
         self.tail = index;
     }
 
-    /// Writes as much as the socket takes. `together` is room for frames that are not contiguous. Returns the bytes written, and
-    /// whether the kernel wants no more for now.
+    /// Writes as much as the socket takes. Returns the bytes written, and whether the kernel wants no more for now.
     pub(super) fn write(
         &mut self,
         sink: &mut impl Sink,
-        turn: &Turn,
-        together: &mut Vec<u8>,
+        turn: &mut Turn,
         now: Time,
     ) -> (usize, io::Result<bool>) {
         let mut total = 0;
         if self.backlog.is_none()
-            && let Some(slice) = self.slice(turn, together)
+            && let Some(slice) = self.slice(turn)
         {
+            let len = slice.len();
             match sink.write(slice) {
                 Ok(written) => {
                     total = written;
-                    match written == slice.len() {
+                    match written == len {
                         true => self.clear_pending(),
                         false => self.spill(turn, written),
                     }
@@ -177,27 +176,17 @@ impl Queue {
     }
 
     /// Returns this turn's share as one slice: where it is, if it is one, else copied together, if it is not too long for that.
-    fn slice<'t>(&self, turn: &'t Turn, together: &'t mut Vec<u8>) -> Option<&'t [u8]> {
+    fn slice<'t>(&self, turn: &'t mut Turn) -> Option<&'t [u8]> {
         let run = turn.runs.get(self.head as usize)?;
         if run.next == NO_RUN
-            && let Some(slice) = turn.contiguous(run.first, run.last)
+            && let Some(range) = turn.contiguous(run.first, run.last)
         {
-            return Some(slice);
+            return Some(turn.laid_out(range));
         }
         if self.pending_bytes > COPIED_TOGETHER_MAX {
             return None;
         }
-        together.clear();
-        for (frame, sequence_id) in self.pending(turn) {
-            if frame.payload().len() > COPIED_MAX {
-                return None;
-            }
-            let head = Head::new(frame, sequence_id);
-            together.extend_from_slice(head.header());
-            together.extend_from_slice(head.number());
-            together.extend_from_slice(frame.payload());
-        }
-        Some(together)
+        turn.copy_together(self.head)
     }
 
     /// Returns this turn's frames with their numbers.

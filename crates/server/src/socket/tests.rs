@@ -15,6 +15,8 @@ use super::io::Sink;
 use super::output::{Queue, QueueLimits};
 
 const SOCKETS: usize = 3;
+/// The numbers before those of the first numbered frame of each socket: soon some of them differ in length.
+const FIRST_NUMBERS: [u64; SOCKETS] = [0, 5, 97];
 /// Longest frame that a turn lays out beside others. Bytes.
 const COPIED_MAX: usize = 16 * 1024;
 /// Longest output of a turn that is copied together for one socket. Bytes.
@@ -237,7 +239,7 @@ impl Default for Run {
         Self {
             turn: Turn::default(),
             now: Time::from_ms(1),
-            peers: (0..SOCKETS).map(|_| Peer::default()).collect(),
+            peers: FIRST_NUMBERS.map(Peer::numbered_from).into(),
             expected: Vec::new(),
             count: 0,
         }
@@ -273,7 +275,7 @@ impl Run {
                 sink.keeps = false;
             }
             Step::Write { socket } => {
-                self.peers[socket].write(&self.turn, &self.expected, self.now);
+                self.peers[socket].write(&mut self.turn, &self.expected, self.now);
             }
             Step::EndTurn => self.end_turn(),
             Step::Wait { ms } => self.now = self.now.after_ms(ms),
@@ -340,7 +342,7 @@ impl Run {
                     peer.queue.spill(&self.turn, 0);
                     peer.model.spill(&self.expected);
                 }
-                false => peer.write(&self.turn, &self.expected, self.now),
+                false => peer.write(&mut self.turn, &self.expected, self.now),
             }
             assert!(peer.model.pending.is_empty());
         }
@@ -366,11 +368,17 @@ impl Run {
 }
 
 impl Peer {
-    fn write(&mut self, turn: &Turn, expected: &[Expected], now: Time) {
+    fn numbered_from(numbers: u64) -> Self {
+        Self {
+            numbers,
+            ..Self::default()
+        }
+    }
+
+    fn write(&mut self, turn: &mut Turn, expected: &[Expected], now: Time) {
         let before = self.sink.bytes.len();
         let is_one_slice = self.model.is_one_slice(expected);
-        let together = &mut Vec::new();
-        let (written, outcome) = self.queue.write(&mut self.sink, turn, together, now);
+        let (written, outcome) = self.queue.write(&mut self.sink, turn, now);
         assert_eq!(written, self.sink.bytes.len() - before);
         let is_blocked = outcome.expect("the sink is never broken");
 

@@ -1,9 +1,13 @@
+use std::ops::Range;
+
 use hubwire_engine::{Frame, FrameId, FrameKind, Outputs};
-use hubwire_protocol::subprotocol::NumberHead;
+use hubwire_protocol::subprotocol::{Envelope, NumberHead};
 use hubwire_ws::{Header, Opcode};
 
 /// Frames longer than this are written from where they are instead of being copied next to the others of the turn. Bytes.
-pub(super) const COPIED_MAX: usize = 16 * 1024;
+const COPIED_MAX: usize = 16 * 1024;
+/// Room for frames copied together that is kept from turn to turn. Frames.
+const COPIES_KEPT: usize = 4096;
 /// Marks the end of a list of runs.
 pub(super) const NO_RUN: u32 = u32::MAX;
 
@@ -19,6 +23,7 @@ pub(crate) struct Turn {
     outside: usize,
     outside_bytes: usize,
     pub(super) runs: Vec<Run>,
+    together: Together,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +55,15 @@ impl Run {
 
 impl Turn {
     /// Lays out the frames added since the last call. One that is numbered for each receiver has no place in the arena.
+    #[inline]
     pub(crate) fn lay_out(&mut self) {
+        // Usually there is none, since this is asked for each delivery.
+        if self.places.len() < self.outputs.frames.len() {
+            self.lay_out_added();
+        }
+    }
+
+    fn lay_out_added(&mut self) {
         for frame in &self.outputs.frames[self.places.len()..] {
             let start = self.arena.len() as u32;
             let payload = frame.payload();
@@ -68,13 +81,39 @@ impl Turn {
         }
     }
 
-    /// Returns the bytes of consecutive frames, if all of them are in the arena.
-    pub(super) fn contiguous(&self, first: u32, last: u32) -> Option<&[u8]> {
+    /// Returns where consecutive frames are in the arena, if all of them are there.
+    pub(super) fn contiguous(&self, first: u32, last: u32) -> Option<Range<usize>> {
         let places = &self.places[first as usize..=last as usize];
         let start = places.first()?.start as usize;
         let end = places.last()?.end as usize;
         let is_whole = self.outside == 0 || places.iter().all(|place| place.end > place.start);
-        is_whole.then(|| &self.arena[start..end])
+        is_whole.then_some(start..end)
+    }
+
+    /// Returns a part of the arena.
+    pub(super) fn laid_out(&self, range: Range<usize>) -> &[u8] {
+        &self.arena[range]
+    }
+
+    /// Copies the frames of a list of runs together, unless there is a long one.
+    pub(super) fn copy_together(&mut self, first_run: u32) -> Option<&[u8]> {
+        let mut count = 0;
+        let mut next = first_run;
+        while let Some(run) = self.runs.get(next as usize) {
+            for index in run.first..=run.last {
+                let sequence_id = run.sequence_id(index);
+                if !self.together.reuse(count, index, sequence_id) {
+                    let frame = &self.outputs.frames[index as usize];
+                    if frame.payload().len() > COPIED_MAX {
+                        return None;
+                    }
+                    self.together.put(count, index, frame, sequence_id);
+                }
+                count += 1;
+            }
+            next = run.next;
+        }
+        Some(self.together.first(count))
     }
 
     pub(super) fn frame(&self, frame: u32) -> &Frame {
@@ -99,10 +138,81 @@ impl Turn {
         self.outside = 0;
         self.outside_bytes = 0;
         self.runs.clear();
+        self.together.clear();
         self.arena.clear();
         if self.arena.capacity() > 1 << 20 {
             self.arena = Vec::new();
         }
+    }
+}
+
+/// Frames of the turn copied together for one socket. The next socket often gets the same frames with other numbers: as far as that
+/// is so, the copies are used again, and only the numbers in them are changed.
+#[derive(Debug, Default)]
+struct Together {
+    bytes: Vec<u8>,
+    copies: Vec<Copied>,
+}
+
+/// Where the copy of a frame begins in [`Together`], and its parts.
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    frame: u32,
+    header: u32,
+    number: u32,
+    payload: u32,
+    envelope: Option<Envelope>,
+}
+
+impl Together {
+    /// Returns whether the copy at this position is of this frame and can be given this number, which is then done.
+    fn reuse(&mut self, position: usize, frame: u32, sequence_id: u64) -> bool {
+        let Some(copied) = self.copies.get(position) else {
+            return false;
+        };
+        if copied.frame != frame {
+            return false;
+        }
+        copied.envelope.is_none_or(|envelope| {
+            let number = copied.number as usize..copied.payload as usize;
+            envelope.renumber(&mut self.bytes[number], sequence_id)
+        })
+    }
+
+    /// Copies a frame to this position, behind those before it.
+    fn put(&mut self, position: usize, index: u32, frame: &Frame, sequence_id: u64) {
+        if let Some(old) = self.copies.get(position) {
+            self.bytes.truncate(old.header as usize);
+            self.copies.truncate(position);
+        }
+        let head = Head::new(frame, sequence_id);
+        let header = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(head.header());
+        let number = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(head.number());
+        let payload = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(frame.payload());
+        self.copies.push(Copied {
+            frame: index,
+            header,
+            number,
+            payload,
+            envelope: frame.envelope(),
+        });
+    }
+
+    /// Returns the bytes of the first `count` frames.
+    fn first(&self, count: usize) -> &[u8] {
+        match self.copies.get(count) {
+            Some(behind) => &self.bytes[..behind.header as usize],
+            None => &self.bytes,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.copies.clear();
+        self.copies.shrink_to(COPIES_KEPT);
     }
 }
 

@@ -4,7 +4,8 @@
 use std::rc::Rc;
 
 use hubwire_engine::{
-    Action, BufferLimits, ConnectionKey, Frame, FrameKind, Input, Output, Outputs, Reply, SocketEnd,
+    Action, BufferLimits, ConnectionKey, Delivery, Frame, FrameKind, Input, Output, Outputs, Reply,
+    SocketEnd,
 };
 use hubwire_protocol::close::Close;
 
@@ -22,8 +23,20 @@ impl World {
             self.show_end(shard, output)?;
         }
         self.model.follow_ends()?;
-        for output in outputs.list {
-            self.apply(shard, output, &outputs.frames)?;
+        let Outputs {
+            list,
+            deliveries,
+            frames,
+        } = outputs;
+        for output in list {
+            match output {
+                Output::Deliver(range) => {
+                    for delivery in &deliveries[range] {
+                        self.send(shard, delivery, &frames)?;
+                    }
+                }
+                output => self.apply(shard, output)?,
+            }
         }
         self.model.finish()
     }
@@ -51,17 +64,12 @@ impl World {
         }
     }
 
-    fn apply(&mut self, shard: usize, output: Output, frames: &[Frame]) -> Checked {
+    fn apply(&mut self, shard: usize, output: Output) -> Checked {
         match output {
             Output::Opened {
                 key,
                 reliable_buffer,
             } => self.opened(shard, key, reliable_buffer),
-            Output::Send {
-                to,
-                frame,
-                sequence_id,
-            } => self.send(shard, to, &frames[frame.0 as usize], sequence_id),
             Output::Ping { to } => {
                 self.ping(shard, to);
                 Ok(())
@@ -99,7 +107,7 @@ impl World {
                 self.reply = Some(reply);
                 Ok(())
             }
-            Output::Started(_) | Output::Ended(_) => Ok(()),
+            Output::Deliver(_) | Output::Started(_) | Output::Ended(_) => Ok(()),
         }
     }
 
@@ -128,7 +136,13 @@ impl World {
         }
     }
 
-    fn send(&mut self, shard: usize, to: u32, frame: &Frame, sequence_id: u64) -> Checked {
+    fn send(&mut self, shard: usize, delivery: &Delivery, frames: &[Frame]) -> Checked {
+        let Delivery {
+            to,
+            frame,
+            sequence_id,
+        } = *delivery;
+        let frame = &frames[frame.0 as usize];
         let bytes: Rc<[u8]> = match frame.envelope() {
             None => frame.payload().as_ref().into(),
             Some(envelope) => {
