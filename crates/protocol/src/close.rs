@@ -49,6 +49,10 @@ closes! {
     not_activated = 1008, "The connection could not be activated.";
     /// A simple client in publish mode has no permission for its group.
     publish_forbidden = 1008, "The client does not have permission to send to the group.";
+    /// The client's user, token or claim has sent as much as it may for now. Source: events-and-operations 9.4.
+    throttled = 1008, "The client has sent more than it may.";
+    /// The connection is as old as connections may get; the client may open another at once. Source: events-and-operations 9.4.
+    lifetime_over = 1001, "The connection has reached its maximum lifetime.";
     /// A simple client's event failed.
     event_failed = 1011, "Internal server error";
 }

@@ -1,8 +1,10 @@
 //! What clients say to the service and what it says to them, whatever the subprotocol.
 
+use bytes::Bytes;
+
 use crate::metadata::Metadata;
 use crate::names::{EventName, GroupName, StreamId, UserId};
-use crate::payload::Payload;
+use crate::payload::{DataType, Payload};
 use crate::state::{GroupState, StateItem};
 
 /// Longest message time to live. Seconds. Source: client-protocols 0.
@@ -19,6 +21,19 @@ pub struct Content {
     pub payload: Payload,
     /// Metadata, often empty.
     pub metadata: Metadata,
+}
+
+impl Content {
+    /// Returns empty text without metadata.
+    pub fn empty() -> Self {
+        Self {
+            payload: Payload {
+                data_type: DataType::Text,
+                data: Bytes::new(),
+            },
+            metadata: Metadata::default(),
+        }
+    }
 }
 
 /// A client's frame. Source: client-protocols 3.2.

@@ -140,6 +140,11 @@ impl UserId {
 }
 
 impl EventName {
+    /// Returns the name of the events that simple clients raise.
+    pub fn message() -> Self {
+        Self("message".into())
+    }
+
     /// Checks an event name: a letter, then up to 127 letters, digits, or one of `_.-`.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub enum ErrorCode {
     BadRequest,
     /// 401: no token, or not a good one.
     Unauthorized,
+    /// 403: the caller may not do this, or not from where it is.
+    Forbidden,
     /// 404: nothing at this path.
     NotFound,
     /// 405: the path knows other methods.
@@ -58,6 +60,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => "Error.BadRequest",
             Self::Unauthorized => "Error.Unauthorized",
+            Self::Forbidden => "Error.Forbidden",
             Self::NotFound => "Error.NotFound",
             Self::MethodNotAllowed => "Error.MethodNotAllowed",
             Self::UserNotExistedWarning => "Warning.User.NotExisted",
@@ -80,6 +83,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::NotFound
             | Self::UserNotExistedWarning
             | Self::GroupNotExistedWarning

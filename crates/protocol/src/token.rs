@@ -3,9 +3,12 @@
 mod audience;
 mod reconnection;
 
-pub use audience::{audience_host, client_audience_matches, rest_audience_matches};
+pub use audience::{
+    audience_host, client_audience_matches, rest_audience_matches, tunnel_audience_matches,
+};
 pub use reconnection::ReconnectionKey;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -98,6 +101,23 @@ impl Claims {
         strings(self.0.get("webpubsub.group"))
     }
 
+    /// Returns all claims as handlers of `connect` see them: each value is a list of texts, in which what is no text is its JSON.
+    /// Source: events-and-operations 5.1.
+    pub fn entries(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.clone(), texts(value)))
+    }
+
+    /// Returns a claim as text, so that it can be compared: a string as it is, anything else as JSON. `null` counts as none.
+    pub fn text_of(&self, name: &str) -> Option<Cow<'_, str>> {
+        match self.0.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            other => Some(Cow::Owned(other.to_string())),
+        }
+    }
+
     fn seconds(&self, name: &str) -> Result<Option<f64>, TokenError> {
         match self.0.get(name) {
             None => Ok(None),
@@ -113,6 +133,17 @@ fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
         None => &[],
     };
     values.iter().filter_map(Value::as_str)
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    match value {
+        Value::Array(values) => values.iter().map(text).collect(),
+        value => vec![text(value)],
+    }
 }
 
 /// What goes into a client access token. Source: rest-api 3.4.

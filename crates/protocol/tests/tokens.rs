@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hubwire_protocol::token::{
     Claims, ClientTokenClaims, TokenError, audience_host, client_audience_matches,
-    derive_internal_key, rest_audience_matches, sign_client_token,
+    derive_internal_key, rest_audience_matches, sign_client_token, tunnel_audience_matches,
 };
 use serde_json::{Value, json};
 
@@ -237,6 +237,26 @@ fn lists_may_be_a_string_or_an_array() {
         claims.groups().count() + claims.roles().count() + claims.audiences().count(),
         0
     );
+}
+
+/// Source: events-and-operations 9.4.
+#[test]
+fn any_claim_can_be_had_as_text_unless_it_is_null() {
+    let claims = claims(&json!({
+        "exp": NOW, "text": "a \"b\"", "empty": "", "number": 7, "truth": true, "list": ["a", 1], "null": null,
+    }));
+    let cases = [
+        ("text", Some("a \"b\"")),
+        ("empty", Some("")),
+        ("number", Some("7")),
+        ("truth", Some("true")),
+        ("list", Some(r#"["a",1]"#)),
+        ("null", None),
+        ("absent", None),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(claims.text_of(name).as_deref(), expected, "{name}");
+    }
 }
 
 #[test]
@@ -693,4 +713,34 @@ fn encode(part: &str) -> String {
 
 fn decode(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+/// Section 7.1 of events-and-operations.
+#[test]
+fn tunnel_audience_is_the_endpoint_with_its_hub() {
+    let is_good = |audience, prefix| tunnel_audience_matches(audience, ["h:8080"], prefix, "chat");
+    for audience in [
+        "ws://h:8080/server/tunnel?hub=chat",
+        "WSS://H:8080/Server/Tunnel/?hub=CHAT",
+        "https://h:8080/server/tunnel?x=1&hub=ch%61t&target=t",
+    ] {
+        assert!(is_good(audience, ""), "{audience}");
+    }
+    for audience in [
+        "",
+        "ws://h:8080/server/tunnel",
+        "ws://h:8080/server/tunnel?hub=",
+        "ws://h:8080/server/tunnel?hub=chats",
+        "ws://h:8080/server/tunnel?myhub=chat",
+        "ws://h:8080/server/tunnels?hub=chat",
+        "ws://h:8080/server/tunnel/x?hub=chat",
+        "ws://h:8080/server?hub=chat",
+        "ws://h:8080/client/hubs/chat",
+        "ws://h/server/tunnel?hub=chat",
+        "ws://h:8080/p/server/tunnel?hub=chat",
+    ] {
+        assert!(!is_good(audience, ""), "{audience}");
+    }
+    assert!(is_good("ws://h:8080/p/server/tunnel?hub=chat", "/p"));
+    assert!(!is_good("ws://h:8080/server/tunnel?hub=chat", "/p"));
 }

@@ -11,6 +11,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hubwire-ws", &[]),
     ("hubwire-engine", &["hubwire-protocol"]),
     ("hubwire-backplane", &["hubwire-engine", "hubwire-protocol"]),
+    ("hubwire-upstream", &["hubwire-protocol"]),
+    ("hubwire-sinks", &["hubwire-upstream"]),
     (
         "hubwire-server",
         &[
@@ -18,6 +20,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hubwire-ws",
             "hubwire-engine",
             "hubwire-backplane",
+            "hubwire-upstream",
+            "hubwire-sinks",
         ],
     ),
     ("hubwire-cli", &["hubwire-server", "hubwire-protocol"]),

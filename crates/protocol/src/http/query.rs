@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use crate::message::TTL_SECONDS_MAX;
@@ -45,6 +46,20 @@ impl Query {
             name.make_ascii_lowercase();
         }
         parsed
+    }
+
+    /// Returns all parameters with their values, each in its order.
+    pub fn entries(&self) -> Vec<(String, Vec<String>)> {
+        let mut entries: Vec<(String, Vec<String>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (name, value) in &self.pairs {
+            let place = *places.entry(name).or_insert_with(|| {
+                entries.push((name.clone(), Vec::new()));
+                entries.len() - 1
+            });
+            entries[place].1.push(value.clone());
+        }
+        entries
     }
 
     /// Returns the values of a repeated parameter.

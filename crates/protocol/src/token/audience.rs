@@ -52,28 +52,51 @@ pub fn client_audience_matches<'a>(
     if !hosts.into_iter().any(|known| is_same_host(known, host)) {
         return false;
     }
+    is_path(path, prefix, &["client", "hubs", hub])
+        || (is_legacy
+            && is_path(path, prefix, &["client"])
+            && names_hub(audience, hub) != Some(false))
+}
+
+/// Tells whether a token's audience is the endpoint of tunnels of `hub` (`/server/tunnel?hub=...`). Source: events-and-operations 7.1.
+///
+/// `prefix` is as for [`client_audience_matches`]. The scheme and the rest of the query never matter.
+pub fn tunnel_audience_matches<'a>(
+    audience: &str,
+    hosts: impl IntoIterator<Item = &'a str>,
+    prefix: &str,
+    hub: &str,
+) -> bool {
+    let Some((host, path)) = split_audience(audience) else {
+        return false;
+    };
+    hosts.into_iter().any(|known| is_same_host(known, host))
+        && is_path(path, prefix, &["server", "tunnel"])
+        && names_hub(audience, hub) == Some(true)
+}
+
+/// Tells whether a path consists of the segments of `prefix` and the wanted ones, whatever their letter case.
+fn is_path(path: &str, prefix: &str, wanted: &[&str]) -> bool {
     let path = segments(path, 1);
     let prefix = segments(prefix, 1);
-    let is = |wanted: &[&str]| {
-        let wanted = wanted.iter().map(|segment| segment.as_bytes());
-        let wanted = prefix
-            .iter()
-            .map(Vec::as_slice)
-            .filter(|segment| !segment.is_empty())
-            .chain(wanted);
-        let path = path.iter().map(Vec::as_slice);
-        path.map(<[u8]>::to_ascii_lowercase)
-            .eq(wanted.map(<[u8]>::to_ascii_lowercase))
-    };
-    let query_hub = || {
-        let (_, query) = audience.split_once('?')?;
-        query.split('&').find_map(|pair| pair.strip_prefix("hub="))
-    };
-    is(&["client", "hubs", hub])
-        || (is_legacy
-            && is(&["client"])
-            && query_hub()
-                .is_none_or(|named| decode(named.as_bytes()).eq_ignore_ascii_case(hub.as_bytes())))
+    let wanted = wanted.iter().map(|segment| segment.as_bytes());
+    let wanted = prefix
+        .iter()
+        .map(Vec::as_slice)
+        .filter(|segment| !segment.is_empty())
+        .chain(wanted);
+    let path = path.iter().map(Vec::as_slice);
+    path.map(<[u8]>::to_ascii_lowercase)
+        .eq(wanted.map(<[u8]>::to_ascii_lowercase))
+}
+
+/// Tells whether the hub that the query of an audience names is `hub`; `None` if it names none.
+fn names_hub(audience: &str, hub: &str) -> Option<bool> {
+    let (_, query) = audience.split_once('?')?;
+    let named = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("hub="))?;
+    Some(decode(named.as_bytes()).eq_ignore_ascii_case(hub.as_bytes()))
 }
 
 /// Returns the host that an audience names, without a default port.
