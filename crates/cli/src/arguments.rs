@@ -2,13 +2,14 @@
 
 use std::env;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use hubwire_server::config::{Config, Endpoint, Level, LogFormat, Overrides, Secret, Sources};
 
+use crate::emulator;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -24,7 +25,7 @@ Examples:
 
 Signals:
   SIGINT, SIGTERM  close clients, finish requests and exit; a second one exits at once
-  SIGHUP           look at once for changed certificates, which is otherwise done every few seconds";
+  SIGHUP           load the configuration again and look for changed certificates, which also happens when their files change";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -136,21 +137,52 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FORMAT", value_parser = word_parser(LogFormat::WORDS))]
     log_format: Option<LogFormat>,
 
-    /// Settings file of Microsoft's emulator, whose WebPubSub section is read
+    /// Settings file of Microsoft's emulator, whose event handlers are served
     ///
-    /// What it asks for and is not served is logged as a warning. Address and key are the emulator's by default.
+    /// Its section WebPubSub is read. What it asks for and is not served, such as Event Hubs, is logged as a warning. Address and
+    /// key are the emulator's by default.
     #[arg(long, value_name = "FILE")]
     emulator_settings: Option<PathBuf>,
 }
 
+/// A configuration, and what its sources ask for and is not served.
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// A line each.
+    pub(crate) warnings: Vec<String>,
+}
+
 impl Settings {
-    /// Loads the configuration that these flags, the environment and the file come to.
-    pub(crate) fn load(self) -> Result<Config, Failure> {
+    /// Loads the configuration that these flags, the environment and the files come to.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let mut config = Config::load(&self.sources()?)?;
+        let warnings = match &self.emulator_settings {
+            Some(path) => emulator::apply(path, &mut config)?,
+            None => Vec::new(),
+        };
+        Ok(Loaded { config, warnings })
+    }
+
+    /// Returns the configuration file that was asked for.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// Returns the files that the configuration depends on, readable or not; certificates are not among them.
+    pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
+        let sources = self.sources().ok();
+        let mut files = sources.map(|sources| sources.files()).unwrap_or_default();
+        files.extend(self.emulator_settings.clone());
+        files
+    }
+
+    fn sources(&self) -> Result<Sources, Failure> {
         let overrides = Overrides {
-            listen: self.listen,
-            access_key: self.access_key,
-            tls_cert: self.tls_cert,
-            tls_key: self.tls_key,
+            listen: self.listen.clone(),
+            access_key: self.access_key.clone(),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
             shards: self.shards,
             allow_development_key: self.allow_development_key,
             metrics_listen: self.metrics_listen,
@@ -158,21 +190,11 @@ impl Settings {
             log_format: self.log_format,
         };
         let environment = environment().map_err(Failure::Usage)?;
-        Ok(Config::load(&Sources {
-            file: self.config,
+        Ok(Sources {
+            file: self.config.clone(),
             environment,
             overrides,
-        })?)
-    }
-
-    /// Returns the emulator's settings file that was given.
-    pub(crate) fn emulator_settings(&self) -> Option<PathBuf> {
-        self.emulator_settings.clone()
-    }
-
-    /// Returns the configuration file that was asked for.
-    pub(crate) fn file(&self) -> Option<PathBuf> {
-        self.config.clone()
+        })
     }
 }
 

@@ -10,9 +10,9 @@ use crate::arguments::Settings;
 use crate::failure::Failure;
 
 /// Loads the configuration and says so; the files of certificates must be readable too.
-pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let file = settings.file();
-    let config = settings.load()?;
+    let config = settings.load()?.config;
     check_certificate_files(&config).map_err(Failure::Usage)?;
     let file = file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     let hubs = config.hubs.iter().len();

@@ -8,10 +8,24 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
+
+/// Changes what is logged while the process runs.
+pub(crate) struct Logging(reload::Handle<Targets, Registry>);
+
+impl Logging {
+    /// Applies another level and other categories; the form of a line stays.
+    pub(crate) fn set(&self, logging: &LoggingConfig) {
+        if let Err(error) = self.0.reload(filter(logging)) {
+            tracing::warn!(%error, "logging stays as it is");
+        }
+    }
+}
 
 /// Starts to write log lines; call it once.
-pub(crate) fn init(logging: &LoggingConfig) {
-    let registry = tracing_subscriber::registry().with(filter(logging));
+pub(crate) fn init(logging: &LoggingConfig) -> Logging {
+    let (filter, handle) = reload::Layer::new(filter(logging));
+    let registry = tracing_subscriber::registry().with(filter);
     match logging.format {
         LogFormat::Text => {
             let is_colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -31,6 +45,7 @@ pub(crate) fn init(logging: &LoggingConfig) {
                 .init();
         }
     }
+    Logging(handle)
 }
 
 /// Lets through our own lines up to the level, and the lines of a category only when it is listed.

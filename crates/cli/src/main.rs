@@ -27,10 +27,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
-        None => serve::run(arguments.settings),
-        Some(Command::Serve(settings)) => serve::run(settings),
-        Some(Command::CheckConfig(settings)) => check_config::run(settings),
-        Some(Command::PrintConfig(settings)) => print_config::run(settings),
+        None => serve::run(&arguments.settings),
+        Some(Command::Serve(settings)) => serve::run(&settings),
+        Some(Command::CheckConfig(settings)) => check_config::run(&settings),
+        Some(Command::PrintConfig(settings)) => print_config::run(&settings),
         Some(Command::Keygen(arguments)) => keygen::run(&arguments),
     };
     match outcome {

@@ -5,36 +5,30 @@ use std::num::NonZero;
 
 use anyhow::{Context as _, anyhow};
 use hubwire_protocol::connection_string::ConnectionString;
-use hubwire_server::Server;
 use hubwire_server::config::{Config, DEVELOPMENT_KEY};
+use hubwire_server::{FileWatch, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::arguments::Settings;
-use crate::emulator;
+use crate::arguments::{Loaded, Settings};
 use crate::failure::{Failure, describe};
-use crate::logging;
+use crate::logging::{self, Logging};
 
 /// Exit code after a second signal, as a shell reports a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
 /// Serves until SIGINT or SIGTERM.
-pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .expect("nothing else installs a provider in this process");
-    let emulator_settings = settings.emulator_settings();
-    let config = settings.load()?;
-    let not_served = emulator_settings.as_deref().map(emulator::not_served);
-    let not_served = not_served.transpose()?.unwrap_or_default();
-    logging::init(&config.logging);
-    for line in not_served {
-        tracing::warn!("emulator settings: {line}");
-    }
+    let Loaded { config, warnings } = settings.load()?;
+    let logging = logging::init(&config.logging);
+    warn_of(&warnings);
     raise_open_file_limit();
     let runtime = build_runtime().map_err(Failure::Work)?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, settings, &logging));
     runtime.shutdown_background();
     outcome.map_err(Failure::Work)
 }
@@ -48,9 +42,10 @@ fn build_runtime() -> anyhow::Result<Runtime> {
         .context("cannot start threads")
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, settings: &Settings, logging: &Logging) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot catch SIGHUP")?;
     let mut ends = EndSignals::catch().context("cannot catch SIGINT and SIGTERM")?;
+    let mut files = FileWatch::start(settings.watched_files());
     let server = match Server::start(config.clone()).await {
         Ok(server) => server,
         Err(error) => return Err(with_way_out(error.into(), &config)),
@@ -61,8 +56,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             _ = hangup.recv() => server.reload_certificates(),
+            () = files.changed() => {}
             () = ends.next() => break,
         }
+        // Before they are read, so that a change meanwhile is noticed.
+        files.follow(settings.watched_files());
+        reload(&server, settings, logging);
     }
     tracing::info!("shutting down");
     tokio::select! {
@@ -71,6 +70,33 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             tracing::warn!("second signal, exiting at once");
             std::process::exit(INTERRUPTED);
         }
+    }
+}
+
+/// Puts what the configuration is now into force, or keeps the one that is.
+fn reload(server: &Server, settings: &Settings, logging: &Logging) {
+    let loaded = match settings.load() {
+        Ok(loaded) => loaded,
+        Err(Failure::Usage(error) | Failure::Work(error)) => {
+            let error = describe(&error);
+            tracing::warn!(%error, "configuration not reloaded, the old one stays");
+            return;
+        }
+    };
+    let Loaded { config, warnings } = loaded;
+    let of_logging = config.logging.clone();
+    match server.reload(config) {
+        Ok(()) => {
+            logging.set(&of_logging);
+            warn_of(&warnings);
+        }
+        Err(error) => tracing::warn!(%error, "configuration not reloaded, the old one stays"),
+    }
+}
+
+fn warn_of(lines: &[String]) {
+    for line in lines {
+        tracing::warn!("emulator settings: {line}");
     }
 }
 

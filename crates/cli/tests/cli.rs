@@ -1,14 +1,14 @@
 //! The `hubwire` binary as an operator meets it: output, errors, exit codes, signals.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -130,6 +130,72 @@ fn a_hangup_does_not_end_it() {
     assert_eq!(status.code(), Some(0), "{errors}");
 }
 
+/// Source: events-and-operations 9.2.
+#[test]
+fn a_hangup_loads_the_file_again_and_an_invalid_one_changes_nothing() {
+    let directory = TempDir::new();
+    let file = directory.write("[hubs.chat]\n");
+    let arguments = ["--listen", "127.0.0.1:0", "--config", &file];
+    let mut service = Service::start(&arguments, &[]);
+    let endpoint = endpoint_of(&service.line());
+    let host = endpoint.strip_prefix("http://").expect("plain HTTP");
+    assert!(is_refused(host));
+
+    directory.write("shards = 3\n[hubs.chat]\nanonymous_connect_policy = \"allow\"\n");
+    service.signal(Signal::HUP);
+    wait_until(|| !is_refused(host));
+    directory.write("[hubs.chat]\nanonymous_connect_policy = \"denny\"\n");
+    service.signal(Signal::HUP);
+    service.wait_for_error("configuration not reloaded, the old one stays");
+    assert!(!is_refused(host));
+    directory.write("[logging]\nlevel = \"warn\"\n");
+    service.signal(Signal::HUP);
+    wait_until(|| is_refused(host));
+
+    service.signal(Signal::TERM);
+    let (status, _, errors) = service.end();
+    assert!(status.success(), "{errors}");
+    let restart = "changed settings take effect after a restart keys=shards";
+    assert!(errors.contains(restart), "{errors}");
+    let refused = format!(
+        "{file}:2:28: hubs.chat.anonymous_connect_policy is \"denny\", did you mean \"deny\"?"
+    );
+    assert!(errors.contains(&refused), "{errors}");
+    // The last file has raised the level.
+    assert!(!errors.contains("shutting down"), "{errors}");
+}
+
+/// Source: events-and-operations 9.2.
+#[test]
+fn a_changed_file_is_loaded_without_a_signal_and_an_invalid_one_is_named() {
+    let directory = TempDir::new();
+    let key = directory.0.join("key");
+    fs::write(&key, format!("{KEY}\n")).expect("a temporary file can be written");
+    let keys = format!("[keys]\nprimary = \"${{file:{}}}\"\n", key.display());
+    let file = directory.write(&keys);
+    let arguments = ["--listen", "127.0.0.1:0", "--config", &file];
+    let mut service = Service::start(&arguments, &[]);
+    let endpoint = endpoint_of(&service.line());
+    let host = endpoint.strip_prefix("http://").expect("plain HTTP");
+    assert!(is_refused(host));
+
+    directory.write(&format!(
+        "{keys}[hubs.chat]\nanonymous_connect_policy = \"allow\"\n"
+    ));
+    wait_until(|| !is_refused(host));
+    // A secret that is no key any more makes the configuration invalid, whatever else has changed.
+    fs::write(&key, "short").expect("a temporary file can be written");
+    service.wait_for_error("configuration not reloaded, the old one stays");
+    assert!(!is_refused(host));
+
+    service.signal(Signal::TERM);
+    let (status, _, errors) = service.end();
+    assert!(status.success(), "{errors}");
+    let refused = format!("{file}:2:11: keys.primary has 5 bytes, a key has at least 32");
+    assert!(errors.contains(&refused), "{errors}");
+    assert!(!errors.contains(KEY), "{errors}");
+}
+
 #[test]
 fn log_lines_are_json_when_asked_for() {
     let arguments = ["--listen", "127.0.0.1:0", "--log-format", "json"];
@@ -213,13 +279,34 @@ fn a_misspelt_key_is_named_with_the_right_one() {
 }
 
 #[test]
-fn the_settings_of_the_emulator_are_read_and_what_is_not_served_is_named() {
+fn the_handlers_of_the_emulator_s_settings_are_part_of_the_configuration() {
     let directory = TempDir::new();
     let file = directory.write(
         r#"{
             // Comments and trailing commas are usual here.
-            "WebPubSub": { "hubs": { "Chat": { "EventHandlers": [{ "UrlTemplate": "http://localhost:3000/api" }], } } },
+            "WebPubSub": { "hubs": { "Chat": { "EventHandlers": [{
+                "UrlTemplate": "http://localhost:3000/api/{event}",
+                "EventPattern": "message, join",
+                "systemEvents": ["Connect", "disconnected"],
+            }], } } },
         }"#,
+    );
+
+    let output = run(&["print-config", "--emulator-settings", &file], &[]);
+
+    let printed = stdout(&output);
+    let wanted = "\n[[hubs.chat.event_handlers]]\n\
+        url_template = \"http://localhost:3000/api/{event}\"\n\
+        user_event_pattern = \"message, join\"\n\
+        system_events = [\"connect\", \"disconnected\"]\n";
+    assert!(printed.contains(wanted), "{printed}");
+}
+
+#[test]
+fn what_the_settings_of_the_emulator_ask_for_and_is_not_served_is_named() {
+    let directory = TempDir::new();
+    let file = directory.write(
+        r#"{ "WebPubSub": { "Hubs": { "chat": { "EventListeners": [{}], "Colour": 1 } } } }"#,
     );
     let mut service = Service::start(
         &["--listen", "127.0.0.1:0", "--emulator-settings", &file],
@@ -231,8 +318,40 @@ fn the_settings_of_the_emulator_are_read_and_what_is_not_served_is_named() {
     let (status, _, errors) = service.end();
 
     assert!(status.success(), "{errors}");
-    let line = "WebPubSub:Hubs:Chat:EventHandlers (1) is not served";
-    assert!(errors.contains(line), "{errors}");
+    for line in [
+        "WebPubSub:Hubs:chat:EventListeners (1) is not served",
+        "WebPubSub:Hubs:chat:Colour is not known",
+    ] {
+        assert!(errors.contains(line), "{errors}");
+    }
+}
+
+#[test]
+fn handlers_of_the_emulator_that_cannot_be_used_are_refused() {
+    let directory = TempDir::new();
+    for (handler, wanted) in [
+        (
+            r#"{}"#,
+            "WebPubSub:Hubs:chat:EventHandlers:0 has no \"UrlTemplate\"",
+        ),
+        (
+            r#"{ "UrlTemplate": "http://{hub}.example/" }"#,
+            "WebPubSub:Hubs:chat:EventHandlers:0:UrlTemplate: `http://{hub}.example/` has a parameter in its host",
+        ),
+        (
+            r#"{ "UrlTemplate": "http://a.example/", "SystemEvents": ["conect"] }"#,
+            "WebPubSub:Hubs:chat:EventHandlers:0:SystemEvents lists other than \"connect\", \"connected\" and \"disconnected\"",
+        ),
+    ] {
+        let file = directory.write(&format!(
+            r#"{{ "WebPubSub": {{ "Hubs": {{ "chat": {{ "EventHandlers": [{handler}] }} }} }} }}"#
+        ));
+
+        let output = run(&["check-config", "--emulator-settings", &file], &[]);
+
+        let expected = format!("error: cannot use the emulator settings {file}: {wanted}");
+        assert_eq!(error_line(&output, 2), expected);
+    }
 }
 
 #[test]
@@ -411,13 +530,14 @@ struct Service {
     child: Child,
     lines: Receiver<String>,
     errors: Receiver<String>,
+    seen_errors: String,
 }
 
 impl Service {
     fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = spawn(arguments, environment);
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut error_output = child.stderr.take().expect("piped");
+        let error_output = BufReader::new(child.stderr.take().expect("piped"));
         let (line_sender, lines) = channel();
         thread::spawn(move || {
             for line in output.lines() {
@@ -427,14 +547,15 @@ impl Service {
         });
         let (error_sender, errors) = channel();
         thread::spawn(move || {
-            let mut text = String::new();
-            error_output.read_to_string(&mut text).expect("UTF-8");
-            let _ = error_sender.send(text);
+            for line in error_output.lines() {
+                let _ = error_sender.send(line.expect("UTF-8"));
+            }
         });
         Self {
             child,
             lines,
             errors,
+            seen_errors: String::new(),
         }
     }
 
@@ -443,11 +564,29 @@ impl Service {
             Ok(line) => line,
             Err(_) => {
                 let _ = self.child.kill();
-                panic!(
-                    "no line came; stderr: {}",
-                    self.errors.recv_timeout(PATIENCE).unwrap_or_default()
-                );
+                self.take_errors();
+                panic!("no line came; stderr: {}", self.seen_errors);
             }
+        }
+    }
+
+    /// Waits for a line on standard error.
+    fn wait_for_error(&mut self, text: &str) {
+        while !self.seen_errors.contains(text) {
+            let line = self.errors.recv_timeout(PATIENCE);
+            self.note_error(&line.unwrap_or_else(|_| panic!("not logged: {text}")));
+        }
+    }
+
+    fn note_error(&mut self, line: &str) {
+        self.seen_errors.push_str(line);
+        self.seen_errors.push('\n');
+    }
+
+    /// Takes what comes on standard error until it ends.
+    fn take_errors(&mut self) {
+        while let Ok(line) = self.errors.recv_timeout(PATIENCE) {
+            self.note_error(&line);
         }
     }
 
@@ -457,7 +596,8 @@ impl Service {
 
     /// Waits for the end and returns what was printed since, on standard output and error.
     fn end(mut self) -> (ExitStatus, Vec<String>, String) {
-        let errors = self.errors.recv_timeout(PATIENCE).expect("it ends");
+        self.take_errors();
+        let errors = std::mem::take(&mut self.seen_errors);
         let mut lines = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             lines.push(line);
@@ -493,7 +633,10 @@ impl TempDir {
 
     fn write(&self, text: &str) -> String {
         let path = self.0.join("hubwire.toml");
-        fs::write(&path, text).expect("a temporary file can be written");
+        // By one step, so that nobody reads a part of it.
+        let next = self.0.join("next");
+        fs::write(&next, text).expect("a temporary file can be written");
+        fs::rename(&next, &path).expect("a temporary file can be renamed");
         path.to_str().expect("UTF-8").to_owned()
     }
 }
@@ -501,6 +644,32 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Tells whether a client without a token is refused by the hub `chat`.
+fn is_refused(host: &str) -> bool {
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    let request = format!(
+        "GET /client/hubs/chat HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).expect("it answers");
+    match &status {
+        b"HTTP/1.1 101" => false,
+        b"HTTP/1.1 401" => true,
+        other => panic!("{}", String::from_utf8_lossy(other)),
+    }
+}
+
+/// Asks again and again until something holds, since there is nothing to wait on.
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "it did not come about");
+        thread::yield_now();
     }
 }
 

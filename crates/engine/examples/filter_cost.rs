@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Action, Command, HubSettings, Input, Limits, Message, Open, Outputs, RawMode, ReplyToken,
-    Selection, Shard, ShardSettings, Target, Time,
+    Action, Command, HubSettings, Input, Limits, Message, Open, Outputs, Place, RawMode,
+    ReplyToken, Selection, Shard, ShardSettings, Target, Time,
 };
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
@@ -112,7 +112,7 @@ fn open(hub: &Hub, number: usize) -> Result<Open, NameError> {
         groups: vec![GroupName::new(group)?],
         roles: Vec::new(),
         raw_mode: RawMode::Event,
-        random: [0; 16],
+        place: Place::Random([0; 16]),
     })
 }
 

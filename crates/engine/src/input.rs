@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use hubwire_protocol::close::Close;
+use hubwire_protocol::event::EventFailure;
+use hubwire_protocol::message::Content;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::{Subprotocol, WireKind};
 
@@ -42,7 +44,8 @@ pub enum RawMode {
 pub struct Open {
     /// Its hub.
     pub hub: Hub,
-    /// The hub's settings of now.
+    /// The hub's settings of now. They count if it is the hub's first connection in the shard; from then on
+    /// [`Input::Settings`] changes them.
     pub settings: Arc<HubSettings>,
     /// The negotiated format.
     pub subprotocol: Subprotocol,
@@ -56,8 +59,17 @@ pub struct Open {
     pub roles: Vec<String>,
     /// What its messages do; only simple clients have a choice.
     pub raw_mode: RawMode,
-    /// For its id.
-    pub random: [u8; 16],
+    /// Where it gets its id from.
+    pub place: Place,
+}
+
+/// Where a new connection gets its id from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A new one, made of this.
+    Random([u8; 16]),
+    /// The one that [`Input::Reserve`] was answered with.
+    Reserved(ConnectionKey),
 }
 
 /// A client that shows a good reconnection token for a connection.
@@ -80,6 +92,8 @@ pub enum Fault {
     MessageTooLarge,
     /// It reads too slowly: what waits for it has reached the limit.
     OutboundQueueFull,
+    /// It, or others with the same user, token or claim, sent more than they may. Source: events-and-operations 9.4.
+    Throttled,
 }
 
 impl Fault {
@@ -89,6 +103,7 @@ impl Fault {
             Self::InvalidUtf8 => Close::invalid_utf8(),
             Self::MessageTooLarge => Close::message_too_large(),
             Self::OutboundQueueFull => Close::outbound_queue_full(),
+            Self::Throttled => Close::throttled(),
         }
     }
 
@@ -98,6 +113,7 @@ impl Fault {
                 CloseCategory::BadRequest
             }
             Self::OutboundQueueFull => CloseCategory::SlowClient,
+            Self::Throttled => CloseCategory::Throttled,
         }
     }
 }
@@ -115,9 +131,25 @@ pub enum SocketEnd {
     InternalError,
 }
 
+/// What came of an event that was asked about.
+pub type EventAnswer = Result<Option<Content>, EventFailure>;
+
 /// Everything that can happen to a shard.
 #[derive(Debug)]
 pub enum Input<'a> {
+    /// A client is to have an id before it is decided whether it is let in; answered with
+    /// [`Reply::Reserved`](crate::Reply::Reserved).
+    Reserve {
+        /// For the id.
+        random: [u8; 16],
+        /// For the answer.
+        reply: ReplyToken,
+    },
+    /// A client that has an id is not let in.
+    Release {
+        /// Its place.
+        key: ConnectionKey,
+    },
     /// A client is to be let in; answered with [`Reply::Opened`](crate::Reply::Opened).
     Open {
         /// The client.
@@ -169,6 +201,23 @@ pub enum Input<'a> {
         key: ConnectionKey,
         /// Why.
         end: SocketEnd,
+    },
+    /// An event that was asked about by [`Output::Ask`](crate::Output::Ask) has its answer.
+    Answered {
+        /// The connection that raised it.
+        connection: ConnectionId,
+        /// The number of the question.
+        question: u64,
+        /// The answer.
+        answer: EventAnswer,
+    },
+    /// The settings of a hub have changed. They hold at once for all connections, except that a new keep-alive interval begins with
+    /// the next ping, and that a reliable connection keeps its buffer. Without effect on a hub that has no connections here.
+    Settings {
+        /// The hub.
+        hub: &'a Hub,
+        /// Its settings from now on.
+        settings: Arc<HubSettings>,
     },
     /// Something is to be done to a hub.
     Command {

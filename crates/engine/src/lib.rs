@@ -10,6 +10,7 @@
 //! - fan-out only appends to the outputs; a slow receiver is the shell's to notice and to report.
 
 mod ack;
+mod closing;
 mod command;
 mod connection_id;
 mod fanout;
@@ -29,13 +30,15 @@ mod unacked;
 
 pub use command::{Action, Command, Route, Selection, Target};
 pub use connection_id::ConnectionId;
-pub use input::{ConnectionKey, Fault, Input, Open, RawMode, Recover, ReplyToken, SocketEnd};
+pub use input::{
+    ConnectionKey, EventAnswer, Fault, Input, Open, Place, RawMode, Recover, ReplyToken, SocketEnd,
+};
 pub use interest::{BUCKETS, Bucket};
-pub use limits::{BufferLimits, HubSettings, Limits, ShardSettings};
+pub use limits::{BufferLimits, EventSettings, HubSettings, Limits, ShardSettings};
 pub use outgoing::{Frame, FrameKind, Message};
 pub use output::{
-    CloseCategory, Delivery, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs, Reply,
-    Started,
+    CloseCategory, Delivery, Ended, FrameId, ListedConnection, ListedGroup, Output, Outputs,
+    Question, Reply, Started,
 };
 pub use permission::{PERMISSION_RULES_MAX, Permission, Permissions};
 pub use shard::Shard;

@@ -64,15 +64,31 @@ pub struct BufferLimits {
     pub bytes: usize,
 }
 
+/// Which events of a hub somebody handles or listens to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Events of users and invocations, maybe not every one.
+    pub user: bool,
+    /// Beginnings and ends of connections.
+    pub system: bool,
+    /// Beginnings and ends of memberships.
+    pub presence: bool,
+}
+
 /// What a hub's settings say about its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubSettings {
     /// Milliseconds between two pings to a client. Source: client-protocols 7.1.
     pub keep_alive_interval_ms: u64,
+    /// Milliseconds after which a connection is closed, however alive it is; 0 is never. A change counts for connections that exist
+    /// from their next ping on. Source: events-and-operations 9.4.
+    pub connection_lifetime_ms: u64,
     /// Closes a subprotocol connection whose event failed, instead of answering with an ack error.
     pub drop_connection_on_event_failure: bool,
     /// Bounds what waits for the acknowledgement of a reliable connection.
     pub reliable_buffer: BufferLimits,
+    /// What is told of the hub's connections, beyond answering that nothing handles an event.
+    pub events: EventSettings,
     /// Knows the frames of streams; without it they are violations.
     pub streaming: bool,
     /// Knows the frames of group state; without it they are violations.
@@ -87,8 +103,12 @@ impl HubSettings {
         2 * self.keep_alive_interval_ms + 5_000
     }
 
-    pub(crate) fn next_ping(&self, now: Time) -> Time {
-        now.after_ms(self.keep_alive_interval_ms)
+    /// Returns when a connection that exists since then is to be closed, if ever.
+    pub(crate) fn end_of_life(&self, since: Time) -> Option<Time> {
+        match self.connection_lifetime_ms {
+            0 => None,
+            lifetime => Some(since.after_ms(lifetime)),
+        }
     }
 }
 
@@ -96,11 +116,13 @@ impl Default for HubSettings {
     fn default() -> Self {
         Self {
             keep_alive_interval_ms: 20_000,
+            connection_lifetime_ms: 0,
             drop_connection_on_event_failure: false,
             reliable_buffer: BufferLimits {
                 messages: 1000,
                 bytes: 16 << 20,
             },
+            events: EventSettings::default(),
             streaming: true,
             group_state: true,
             invocation: true,

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use hubwire_protocol::close::Close;
+use hubwire_protocol::event::Event;
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
 
@@ -16,7 +17,7 @@ use crate::timers::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameId(pub u32);
 
-/// Why a connection ended, in the official words of its metric; the last one is ours. Source: events-and-operations 10.2.
+/// Why a connection ended, in the official words of its metric; the last two are ours. Source: events-and-operations 10.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseCategory {
     /// The client closed.
@@ -25,10 +26,14 @@ pub enum CloseCategory {
     ClosedByAppServer,
     /// Nobody handles the event of a simple client.
     EventHandlerNotFound,
+    /// The handler of an event failed, or said no.
+    SendEventFailed,
     /// It did not keep up.
     SlowClient,
     /// A fault of the service.
     ServiceTransientError,
+    /// It, or others with the same user, token or claim, sent more than they may.
+    Throttled,
     /// It broke the protocol.
     BadRequest,
     /// The service is shutting down.
@@ -39,6 +44,8 @@ pub enum CloseCategory {
     PingTimeout,
     /// The socket broke.
     ConnectionLost,
+    /// It was as old as connections may get.
+    LifetimeOver,
 }
 
 impl CloseCategory {
@@ -48,13 +55,16 @@ impl CloseCategory {
             Self::Normal => "Normal",
             Self::ClosedByAppServer => "ClosedByAppServer",
             Self::EventHandlerNotFound => "EventHandlerNotFound",
+            Self::SendEventFailed => "SendEventFailed",
             Self::SlowClient => "SlowClient",
             Self::ServiceTransientError => "ServiceTransientError",
+            Self::Throttled => "Throttled",
             Self::BadRequest => "BadRequest",
             Self::ServiceReload => "ServiceReload",
             Self::Unauthorized => "Unauthorized",
             Self::PingTimeout => "PingTimeout",
             Self::ConnectionLost => "ConnectionLost",
+            Self::LifetimeOver => "LifetimeOver",
         }
     }
 }
@@ -109,9 +119,29 @@ pub struct ListedGroup {
     pub connections: usize,
 }
 
+/// An event whose handler is to be asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Its number, unique in the shard.
+    pub number: u64,
+    /// The connection that raised the event.
+    pub connection: ConnectionId,
+    /// The event.
+    pub event: Event,
+    /// The connection wants the answer by name; listeners alone do not make such an event succeed.
+    pub is_invocation: bool,
+}
+
 /// The answer to an input that carried a [`ReplyToken`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
+    /// A place is kept for a connection.
+    Reserved {
+        /// The place.
+        key: ConnectionKey,
+        /// The id that the connection will have.
+        id: ConnectionId,
+    },
     /// The connection is active: visible, in its groups, its output buffered until a socket is attached.
     Opened {
         /// Its place, to attach the socket to.
@@ -171,6 +201,25 @@ pub enum Output {
         /// The connection's slot.
         to: u32,
     },
+    /// Read nothing from a socket until [`Output::ReadOn`]: as many of its messages wait as may.
+    HoldReading {
+        /// The connection's slot.
+        to: u32,
+    },
+    /// Read from a socket again.
+    ReadOn {
+        /// The connection's slot.
+        to: u32,
+    },
+    /// Ask the handler of an event, and answer with [`Input::Answered`](crate::Input::Answered).
+    Ask(Box<Question>),
+    /// Nobody wants the answer to a question any more.
+    Forget {
+        /// The number of the question.
+        question: u64,
+    },
+    /// Tell of an event.
+    Notify(Box<Event>),
     /// Hand a client's command to the other shards and nodes concerned; this shard has carried it out.
     Forward {
         /// The connection's slot.

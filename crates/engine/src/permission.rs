@@ -1,12 +1,9 @@
 //! Roles, grants and the check. Source: client-protocols 8, rest-api 4.
 
-mod pattern;
-
 use std::collections::HashMap;
 
 use hubwire_protocol::names::GroupName;
-
-use pattern::Pattern;
+use hubwire_protocol::pattern::Pattern;
 
 /// Literal group rules that a connection may hold for each permission.
 pub const PERMISSION_RULES_MAX: usize = 1000;

@@ -166,7 +166,9 @@ impl Shard {
         reliable.unacked.drop_expired(now, &mut self.unacked);
         connection.generation = generation;
         connection.last_heard = now;
+        let is_reading_held = connection.is_reading_held();
         let key = ConnectionKey { slot, generation };
+        self.cancel_invocations(slot, out);
         if has_socket {
             out.push(Output::Abort { to: slot });
         }
@@ -174,6 +176,9 @@ impl Shard {
             key,
             reliable_buffer,
         });
+        if is_reading_held {
+            out.push(Output::HoldReading { to: slot });
+        }
         self.send_connected(now, slot, out);
         let connection = self.registry.get(slot)?;
         let unacked = &connection.reliable.as_ref()?.unacked;
@@ -186,7 +191,7 @@ impl Shard {
     }
 
     /// Keeps a reliable connection whose socket is gone or closing, for a while.
-    pub(crate) fn detach(&mut self, now: Time, key: ConnectionKey, link: Link) {
+    pub(crate) fn detach(&mut self, now: Time, key: ConnectionKey, link: Link, out: &mut Outputs) {
         let Some(connection) = self.registry.get_mut(key.slot) else {
             return;
         };
@@ -198,17 +203,19 @@ impl Shard {
         self.detached += 1;
         let deadline = now.after_ms(self.settings.limits.recovery_window_ms);
         self.timers.set(deadline, Timer::RecoveryWindow(key));
+        self.set_lifetime_timer(key, deadline);
+        self.cancel_invocations(key.slot, out);
     }
 
     /// Ends a connection that has waited long enough for its client.
-    pub(crate) fn recovery_timed_out(&mut self, key: ConnectionKey, out: &mut Outputs) {
+    pub(crate) fn recovery_timed_out(&mut self, now: Time, key: ConnectionKey, out: &mut Outputs) {
         if !self.is_active(key) {
             return;
         }
         let link = self.registry.get(key.slot).map(Connection::link);
         if link.is_some_and(Link::is_detached) {
             let reason = "Connection recovery timed out.".to_owned();
-            self.end(key.slot, CloseCategory::ConnectionLost, reason, out);
+            self.end(now, key.slot, CloseCategory::ConnectionLost, reason, out);
             if link == Some(Link::Lost) {
                 self.registry.free(key.slot);
             }
@@ -221,11 +228,12 @@ impl Shard {
         now: Time,
         key: ConnectionKey,
         end: SocketEnd,
+        out: &mut Outputs,
     ) -> bool {
         let Some(connection) = self.registry.get_mut(key.slot) else {
             return false;
         };
-        if connection.state == State::Closing {
+        if connection.state != State::Active {
             return false;
         }
         let Some(reliable) = &mut connection.reliable else {
@@ -239,7 +247,7 @@ impl Shard {
             }
             (Link::Attached, SocketEnd::Lost)
             | (Link::Recovering, SocketEnd::Lost | SocketEnd::NotAttached) => {
-                self.detach(now, key, Link::Lost);
+                self.detach(now, key, Link::Lost, out);
                 true
             }
             // Nobody holds a token yet.

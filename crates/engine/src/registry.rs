@@ -22,6 +22,8 @@ const NOBODY: u32 = u32::MAX;
 /// Whether a connection exists for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
+    /// It has an id and nothing else: it is being decided whether its client is let in.
+    Reserved,
     /// It exists; its socket may still be on the way.
     Active,
     /// It is gone from its hub, groups and user; only its socket is left, to be closed.
@@ -41,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) last_heard: Time,
     pub(crate) permissions: Permissions,
     pub(crate) acks: AckHistory,
+    /// How many events it has raised, besides `connect`.
+    pub(crate) events: u64,
     /// Absent in event mode, which nearly every connection is in.
     pub(crate) raw_mode: Option<Box<RawMode>>,
     /// Present on reliable connections.
@@ -104,7 +108,9 @@ struct Group {
 pub(crate) struct NewConnection {
     pub(crate) hub: Hub,
     pub(crate) settings: Arc<HubSettings>,
+    /// Its generation, with the reserved slot if it has one.
     pub(crate) generation: u32,
+    pub(crate) reserved: Option<u32>,
     pub(crate) random: [u8; 16],
     pub(crate) subprotocol: Subprotocol,
     pub(crate) spelling: Option<Box<str>>,
@@ -169,11 +175,14 @@ impl Registry {
         self.hub_of(&self.connections[slot as usize]).name.clone()
     }
 
-    /// Makes an active connection, visible in its hub and under its user.
+    /// Makes an active connection, visible in its hub and under its user. The settings are those of a hub that has no connections
+    /// yet; a hub that has some may have got newer ones meanwhile.
     pub(crate) fn insert(&mut self, new: NewConnection, out: &mut Outputs) -> u32 {
         let hub = self.hub_entry(&new.hub, new.settings, out);
         let entry = &mut self.hubs[hub as usize];
-        let slot = self.connections.vacant_key() as u32;
+        let slot = new
+            .reserved
+            .unwrap_or_else(|| self.connections.vacant_key() as u32);
         let hub_position = entry.connections.len() as u32;
         let reliable = new
             .subprotocol
@@ -195,7 +204,7 @@ impl Registry {
             }
             (None, _) => {}
         }
-        self.connections.insert(Connection {
+        let connection = Connection {
             generation: new.generation,
             random: new.random,
             state: State::Active,
@@ -206,6 +215,7 @@ impl Registry {
             last_heard: new.now,
             permissions: new.permissions,
             acks: AckHistory::default(),
+            events: 0,
             raw_mode: match new.raw_mode {
                 RawMode::Event => None,
                 publish @ RawMode::Publish { .. } => Some(Box::new(publish)),
@@ -217,8 +227,55 @@ impl Registry {
             user_previous: NOBODY,
             user_next,
             memberships: Vec::new(),
-        });
+        };
+        match self.connections.get_mut(slot as usize) {
+            Some(reserved) => *reserved = connection,
+            None => {
+                self.connections.insert(connection);
+            }
+        }
         slot
+    }
+
+    /// Takes a slot for a connection that may come.
+    pub(crate) fn reserve(&mut self, generation: u32, random: [u8; 16], now: Time) -> u32 {
+        let slot = self.connections.insert(Connection {
+            generation,
+            random,
+            state: State::Reserved,
+            subprotocol: Subprotocol::Simple,
+            user: None,
+            spelling: None,
+            since: now,
+            last_heard: now,
+            permissions: Permissions::default(),
+            acks: AckHistory::default(),
+            events: 0,
+            raw_mode: None,
+            reliable: None,
+            extras: None,
+            hub: NOBODY,
+            hub_position: NOBODY,
+            user_previous: NOBODY,
+            user_next: NOBODY,
+            memberships: Vec::new(),
+        });
+        slot as u32
+    }
+
+    /// Returns the hubs that have connections here.
+    pub(crate) fn hub_names(&self) -> Vec<Hub> {
+        self.hubs
+            .iter()
+            .map(|(_, entry)| entry.name.clone())
+            .collect()
+    }
+
+    /// Changes the settings of a hub, if it has connections here.
+    pub(crate) fn set_settings(&mut self, hub: &Hub, settings: Arc<HubSettings>) {
+        if let Some(&hub) = self.hub_by_name.get(hub) {
+            self.hubs[hub as usize].settings = settings;
+        }
     }
 
     /// Takes a connection out of its hub, its groups and from its user. Its slot stays taken until [`Registry::free`].
@@ -272,14 +329,14 @@ impl Registry {
         self.remove_interest(bucket, out);
     }
 
-    /// Frees the slot of an unlinked connection.
+    /// Frees the slot of a connection that is not active.
     pub(crate) fn free(&mut self, slot: u32) {
         let removed = self.connections.try_remove(slot as usize);
-        debug_assert!(removed.is_some_and(|connection| connection.state == State::Closing));
+        debug_assert!(removed.is_some_and(|connection| connection.state != State::Active));
     }
 
-    /// Makes an active connection a member; without effect if it is one.
-    pub(crate) fn join(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) {
+    /// Makes an active connection a member. False if it is one.
+    pub(crate) fn join(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) -> bool {
         let connection = &self.connections[slot as usize];
         let (hub, subprotocol) = (connection.hub as usize, connection.subprotocol);
         let group = match self.hubs[hub].groups.get(name) {
@@ -288,27 +345,30 @@ impl Registry {
         };
         let memberships = &mut self.connections[slot as usize].memberships;
         let Err(place) = memberships.binary_search_by_key(&group, |entry| entry.group) else {
-            return;
+            return false;
         };
         let members = &mut self.groups[group as usize].members;
         let position = members.len() as u32;
         memberships.insert(place, Membership { group, position });
         members.push(Receiver { slot, subprotocol });
+        true
     }
 
-    /// Ends a membership; without effect if there is none.
-    pub(crate) fn leave(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) {
+    /// Ends a membership. False if there is none.
+    pub(crate) fn leave(&mut self, slot: u32, name: &GroupName, out: &mut Outputs) -> bool {
         let connection = &mut self.connections[slot as usize];
         let Some(&group) = self.hubs[connection.hub as usize].groups.get(name) else {
-            return;
+            return false;
         };
         let found = connection
             .memberships
             .binary_search_by_key(&group, |entry| entry.group);
-        if let Ok(place) = found {
-            let membership = connection.memberships.remove(place);
-            self.remove_member(slot, membership, out);
-        }
+        let Ok(place) = found else {
+            return false;
+        };
+        let membership = connection.memberships.remove(place);
+        self.remove_member(slot, membership, out);
+        true
     }
 
     /// Ends all memberships.
@@ -462,7 +522,6 @@ impl Registry {
 
     fn hub_entry(&mut self, name: &Hub, settings: Arc<HubSettings>, out: &mut Outputs) -> u32 {
         if let Some(&hub) = self.hub_by_name.get(name) {
-            self.hubs[hub as usize].settings = settings;
             return hub;
         }
         let hub = self.hubs.insert(HubEntry {

@@ -1,5 +1,6 @@
 //! What a client's messages do, a file for each kind of client.
 
+mod events;
 mod group_state;
 mod pubsub;
 mod simple;
@@ -9,6 +10,7 @@ pub(crate) use group_state::GroupStates;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hubwire_protocol::message::{Content, DataMessage, Fragment, From};
 use hubwire_protocol::names::GroupName;
 use hubwire_protocol::subprotocol::{Format, WireKind};
@@ -17,6 +19,7 @@ use crate::command::{Action, Command, Selection, Target};
 use crate::input::ConnectionKey;
 use crate::outgoing::Message;
 use crate::output::{Ended, Output, Outputs};
+use crate::session::events::Asked;
 use crate::session::streams::Stream;
 use crate::shard::Shard;
 use crate::timers::Time;
@@ -31,6 +34,8 @@ pub(crate) struct Extras {
     shown: Vec<GroupName>,
     /// Groups whose states it watches.
     watched: Vec<GroupName>,
+    /// Events whose answers it waits for.
+    asked: Asked,
 }
 
 /// What a client publishes to a group.
@@ -56,10 +61,23 @@ impl Shard {
         let Some(connection) = self.registry.get(key.slot) else {
             return;
         };
-        match connection.subprotocol.format() {
-            Format::Simple => self.simple_message(now, key.slot, kind, payload, out),
-            Format::Json => self.json_message(now, key.slot, payload, out),
-            Format::Protobuf => self.protobuf_message(now, key.slot, kind, payload, out),
+        let (slot, format) = (key.slot, connection.subprotocol.format());
+        if connection.is_asking() {
+            return self.message_while_asking(now, slot, kind, payload, out);
+        }
+        match format {
+            Format::Simple => {
+                let data = Bytes::copy_from_slice(payload);
+                self.simple_message(now, slot, kind, data, out);
+            }
+            Format::Json => {
+                let parsed = self.parse_json(slot, payload);
+                self.parsed_message(now, slot, parsed, out);
+            }
+            Format::Protobuf => {
+                let parsed = self.parse_protobuf(slot, kind, payload);
+                self.parsed_message(now, slot, parsed, out);
+            }
         }
     }
 
@@ -74,6 +92,7 @@ impl Shard {
         for group in &extras.watched {
             self.registry.unwatch(slot, group, out);
         }
+        Self::forget_asked(extras.asked, out);
         self.clear_group_states(ended, extras.shown);
         self.cancel_streams(ended, extras.streams);
     }

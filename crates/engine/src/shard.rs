@@ -1,18 +1,18 @@
 use std::collections::VecDeque;
 
-use hubwire_protocol::close::{Close, app_server_closed_message};
 use hubwire_protocol::message::ControlMessage;
 use hubwire_protocol::names::Hub;
+use hubwire_protocol::token::ReconnectionKey;
 
 use crate::command::{Action, Command, Route};
 use crate::connection_id::ConnectionId;
-use crate::input::{ConnectionKey, Input, Open, ReplyToken, SocketEnd};
+use crate::input::{ConnectionKey, Input, Open, Place, ReplyToken};
 use crate::interest::Bucket;
 use crate::limits::ShardSettings;
-use crate::output::{CloseCategory, Ended, Output, Outputs, Reply, Started};
+use crate::output::{CloseCategory, Output, Outputs, Reply, Started};
 use crate::permission::Permissions;
 use crate::recovery::Link;
-use crate::registry::{NewConnection, Registry, State};
+use crate::registry::{Connection, NewConnection, Registry, State};
 use crate::session::GroupStates;
 use crate::timers::{Time, Timer, Timers};
 use crate::unacked::UnackedTotal;
@@ -34,6 +34,8 @@ pub struct Shard {
     pub(crate) unacked: UnackedTotal,
     /// Reliable connections without a socket.
     pub(crate) detached: usize,
+    /// Questions to event handlers so far.
+    pub(crate) questions: u64,
 }
 
 impl Shard {
@@ -49,13 +51,27 @@ impl Shard {
             reliable_receivers: Vec::new(),
             unacked: UnackedTotal::default(),
             detached: 0,
+            questions: 0,
         }
+    }
+
+    /// Replaces the key that authenticates reconnection tokens from now on; tokens that are out stay as they are.
+    pub fn set_reconnection_key(&mut self, key: ReconnectionKey) {
+        self.settings.reconnection_key = key;
     }
 
     /// Takes one input and appends what follows from it. Inputs about a connection that is gone are ignored.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Outputs) {
         match input {
             Input::Open { open, reply } => self.open(now, *open, reply, out),
+            Input::Reserve { random, reply } => self.reserve(now, random, reply, out),
+            Input::Release { key } => self.release(key),
+            Input::Answered {
+                connection,
+                question,
+                answer,
+            } => self.answered(now, &connection, question, answer, out),
+            Input::Settings { hub, settings } => self.registry.set_settings(hub, settings),
             Input::Recover { recover, reply } => self.recover(now, recover, reply, out),
             Input::Attached { key } => self.attached(now, key),
             Input::Message { key, kind, payload } => {
@@ -86,6 +102,11 @@ impl Shard {
     /// Returns when [`Input::Timeout`] is due.
     pub fn next_timeout(&self) -> Option<Time> {
         self.timers.next()
+    }
+
+    /// Returns the hubs that have connections here.
+    pub fn hubs(&self) -> Vec<Hub> {
+        self.registry.hub_names()
     }
 
     /// Returns how many groups have members here.
@@ -126,10 +147,51 @@ impl Shard {
         }
     }
 
+    fn reserve(&mut self, now: Time, random: [u8; 16], reply: ReplyToken, out: &mut Outputs) {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let slot = self.registry.reserve(generation, random, now);
+        out.push(Output::Reply {
+            token: reply,
+            reply: Reply::Reserved {
+                key: ConnectionKey { slot, generation },
+                id: self.id(slot, random),
+            },
+        });
+    }
+
+    fn release(&mut self, key: ConnectionKey) {
+        if self.reserved(key).is_some() {
+            self.registry.free(key.slot);
+        }
+    }
+
+    /// Returns the random part of the id that is kept for a connection.
+    fn reserved(&self, key: ConnectionKey) -> Option<[u8; 16]> {
+        self.registry
+            .get(key.slot)
+            .filter(|connection| {
+                connection.generation == key.generation && connection.state == State::Reserved
+            })
+            .map(|connection| connection.random)
+    }
+
     fn open(&mut self, now: Time, open: Open, reply: ReplyToken, out: &mut Outputs) {
         let (permissions, ignored_roles) =
             Permissions::from_roles(open.roles.iter().map(String::as_str));
-        self.generation = self.generation.wrapping_add(1);
+        let (reserved, generation, random) = match open.place {
+            Place::Random(random) => {
+                self.generation = self.generation.wrapping_add(1);
+                (None, self.generation, random)
+            }
+            Place::Reserved(key) => {
+                let Some(random) = self.reserved(key) else {
+                    let (token, reply) = (reply, Reply::NotFound);
+                    return out.push(Output::Reply { token, reply });
+                };
+                (Some(key.slot), key.generation, random)
+            }
+        };
         let started = Started {
             hub: open.hub.clone(),
             subprotocol: open.subprotocol,
@@ -138,8 +200,9 @@ impl Shard {
             NewConnection {
                 hub: open.hub,
                 settings: open.settings,
-                generation: self.generation,
-                random: open.random,
+                generation,
+                reserved,
+                random,
                 subprotocol: open.subprotocol,
                 spelling: open.spelling,
                 user: open.user,
@@ -149,10 +212,7 @@ impl Shard {
             },
             out,
         );
-        let key = ConnectionKey {
-            slot,
-            generation: self.generation,
-        };
+        let key = ConnectionKey { slot, generation };
         let connection = self.registry.get(slot);
         let reliable = connection.and_then(|connection| connection.reliable.as_ref());
         out.push(Output::Opened {
@@ -161,14 +221,15 @@ impl Shard {
         });
         out.push(Output::Started(Box::new(started)));
         self.send_connected(now, slot, out);
+        self.notify_connected(now, slot, out);
         for group in &open.groups {
-            self.registry.join(slot, group, out);
+            self.join(now, slot, group, out);
         }
         out.push(Output::Reply {
             token: reply,
             reply: Reply::Opened {
                 key,
-                id: self.id(slot, open.random),
+                id: self.id(slot, random),
                 ignored_roles,
             },
         });
@@ -185,59 +246,11 @@ impl Shard {
             reliable.link = Link::Attached;
         }
         if let Some(connection) = self.registry.get(key.slot) {
-            let due = self.registry.hub_of(connection).settings.next_ping(now);
-            self.timers.set(due, Timer::KeepAlive(key));
+            let interval_ms = self.keep_alive_interval_ms(connection);
+            let due = now.after_ms(u64::from(interval_ms));
+            self.timers.set(due, Timer::KeepAlive(key, interval_ms));
+            self.set_lifetime_timer(key, due);
         }
-    }
-
-    fn peer_closed(
-        &mut self,
-        now: Time,
-        key: ConnectionKey,
-        code: Option<u16>,
-        reason: &str,
-        out: &mut Outputs,
-    ) {
-        let close = Close::echo(code, reason);
-        let is_reliable = self
-            .registry
-            .get(key.slot)
-            .is_some_and(|connection| connection.reliable.is_some());
-        if is_reliable && code != Some(1000) {
-            self.close_socket(now, key, close, out);
-            self.detach(now, key, Link::Leaving);
-            return;
-        }
-        self.close(now, key.slot, close, CloseCategory::Normal, out);
-    }
-
-    fn socket_closed(&mut self, now: Time, key: ConnectionKey, end: SocketEnd, out: &mut Outputs) {
-        let Some(connection) = self.registry.get(key.slot) else {
-            return;
-        };
-        if connection.generation != key.generation {
-            return;
-        }
-        let state = connection.state;
-        if self.outlives_socket(now, key, end) {
-            return;
-        }
-        if state == State::Active {
-            let (category, reason) = match end {
-                SocketEnd::Lost => (CloseCategory::ConnectionLost, "The connection was lost."),
-                SocketEnd::Dropped => (CloseCategory::Normal, ""),
-                SocketEnd::NotAttached => (
-                    CloseCategory::ConnectionLost,
-                    "The connection could not be activated.",
-                ),
-                SocketEnd::InternalError => (
-                    CloseCategory::ServiceTransientError,
-                    "Internal server error",
-                ),
-            };
-            self.end(key.slot, category, reason.to_owned(), out);
-        }
-        self.registry.free(key.slot);
     }
 
     fn command(
@@ -278,7 +291,7 @@ impl Shard {
                 let slots = self.select(hub, members);
                 for &slot in &slots {
                     for group in groups {
-                        self.registry.join(slot, group, out);
+                        self.join(now, slot, group, out);
                     }
                 }
                 Reply::Matched(slots.len())
@@ -289,10 +302,10 @@ impl Shard {
                     match groups {
                         Some(groups) => {
                             for group in groups {
-                                self.leave(slot, group, out);
+                                self.leave(now, slot, group, out);
                             }
                         }
-                        None => self.leave_all(slot, out),
+                        None => self.leave_all(now, slot, out),
                     }
                 }
                 Reply::Matched(slots.len())
@@ -401,37 +414,6 @@ impl Shard {
         }
     }
 
-    fn close_by_app_server(
-        &mut self,
-        now: Time,
-        slot: u32,
-        reason: Option<&str>,
-        out: &mut Outputs,
-    ) {
-        self.disconnected(slot, &app_server_closed_message(reason), out);
-        let close = Close::closed_by_app_server();
-        self.close(now, slot, close, CloseCategory::ClosedByAppServer, out);
-    }
-
-    fn shutdown(&mut self, now: Time, out: &mut Outputs) {
-        for slot in self.registry.slots() {
-            let is_active = self
-                .registry
-                .get(slot)
-                .is_some_and(|connection| connection.state == State::Active);
-            if is_active {
-                let close = Close::service_restarting();
-                self.disconnected(slot, &close.reason, out);
-                self.close(now, slot, close, CloseCategory::ServiceReload, out);
-            }
-        }
-    }
-
-    /// Sends the `disconnected` frame where the subprotocol has one.
-    fn disconnected(&self, slot: u32, message: &str, out: &mut Outputs) {
-        self.send_control(slot, &ControlMessage::Disconnected { message }, out);
-    }
-
     /// Sends a message to one connection, where its subprotocol has such a frame and it has a socket.
     pub(crate) fn send_control(&self, slot: u32, message: &ControlMessage<'_>, out: &mut Outputs) {
         let frame = self
@@ -444,83 +426,12 @@ impl Shard {
         }
     }
 
-    /// Ends an active connection and starts the closing handshake of its socket, if it has one that is open.
-    pub(crate) fn close(
-        &mut self,
-        now: Time,
-        slot: u32,
-        close: Close,
-        category: CloseCategory,
-        out: &mut Outputs,
-    ) {
-        let Some(connection) = self.registry.get(slot) else {
-            return;
-        };
-        let link = connection.link();
-        let key = ConnectionKey {
-            slot,
-            generation: connection.generation,
-        };
-        self.end(slot, category, close.reason.clone(), out);
-        match link {
-            Link::Opening | Link::Recovering | Link::Attached => {
-                self.close_socket(now, key, close, out);
-            }
-            Link::Leaving => {}
-            Link::Lost => self.registry.free(slot),
-        }
-    }
-
-    /// Starts the closing handshake of a socket.
-    fn close_socket(&mut self, now: Time, key: ConnectionKey, close: Close, out: &mut Outputs) {
-        out.push(Output::Close {
-            to: key.slot,
-            close: Box::new(close),
-        });
-        let deadline = now.after_ms(self.settings.limits.close_timeout_ms);
-        self.timers.set(deadline, Timer::CloseDeadline(key));
-    }
-
-    /// Ends an active connection: from here on nobody sees it, and only its socket is left, if it has one.
-    pub(crate) fn end(
-        &mut self,
-        slot: u32,
-        category: CloseCategory,
-        reason: String,
-        out: &mut Outputs,
-    ) {
-        let Some(id) = self.id_of(slot) else {
-            return;
-        };
-        let Some(connection) = self.registry.get_mut(slot) else {
-            return;
-        };
-        let extras = connection.extras.take();
-        if let Some(reliable) = &mut connection.reliable {
-            self.detached -= usize::from(reliable.link.is_detached());
-            reliable.unacked.acknowledge(u64::MAX, &mut self.unacked);
-            reliable.unacked.shrink();
-        }
-        let connection = &*connection;
-        let ended = Ended {
-            id,
-            subprotocol: connection.subprotocol,
-            user: connection.user.clone(),
-            hub: self.registry.hub_name(slot),
-            category,
-            reason,
-        };
-        if let Some(extras) = extras {
-            self.end_extras(slot, &ended, *extras, out);
-        }
-        self.registry.unlink(slot, out);
-        out.push(Output::Ended(Box::new(ended)));
-    }
-
     fn timeout(&mut self, now: Time, out: &mut Outputs) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
-                Timer::KeepAlive(key) => self.keep_alive(now, key, out),
+                Timer::KeepAlive(key, interval_ms) => {
+                    self.keep_alive(now, key, interval_ms, out);
+                }
                 Timer::CloseDeadline(key) => {
                     let is_closing = self.registry.get(key.slot).is_some_and(|connection| {
                         connection.generation == key.generation
@@ -531,13 +442,15 @@ impl Shard {
                         out.push(Output::Abort { to: key.slot });
                     }
                 }
-                Timer::RecoveryWindow(key) => self.recovery_timed_out(key, out),
+                Timer::RecoveryWindow(key) => self.recovery_timed_out(now, key, out),
+                Timer::Lifetime(key) => self.lifetime_due(now, key, out),
                 Timer::Streams(key) => self.streams_due(now, key, out),
             }
         }
     }
 
-    fn keep_alive(&mut self, now: Time, key: ConnectionKey, out: &mut Outputs) {
+    /// Pings a client, or gives it up. `interval_ms` was the interval when the timer was set.
+    fn keep_alive(&mut self, now: Time, key: ConnectionKey, interval_ms: u32, out: &mut Outputs) {
         if !self.is_linked(key) {
             return;
         }
@@ -550,24 +463,54 @@ impl Shard {
         let Some(connection) = self.registry.get(key.slot) else {
             return;
         };
+        // At another interval it was not asked to say something in time; unread it cannot, and closed it need not.
+        let is_changed = self.keep_alive_interval_ms(connection) != interval_ms;
+        if is_changed || connection.is_reading_held() || connection.is_closed_behind() {
+            self.heard(key, now);
+        }
+        let Some(connection) = self.registry.get(key.slot) else {
+            return;
+        };
         let settings = &self.registry.hub_of(connection).settings;
         if now.since_ms(connection.last_heard) >= settings.silence_max_ms() {
             match connection.reliable.is_some() {
-                true => self.detach(now, key, Link::Leaving),
+                true => self.detach(now, key, Link::Leaving, out),
                 false => {
                     let reason = "The client did not answer pings.".to_owned();
-                    self.end(key.slot, CloseCategory::PingTimeout, reason, out);
+                    self.end(now, key.slot, CloseCategory::PingTimeout, reason, out);
                 }
             }
             out.push(Output::Abort { to: key.slot });
             return;
         }
-        let due = settings
-            .next_ping(now)
+        let interval_ms = self.keep_alive_interval_ms(connection);
+        let due = now
+            .after_ms(u64::from(interval_ms))
             .min(connection.last_heard.after_ms(settings.silence_max_ms()));
+        let due = due.max(now.after_ms(1));
         out.push(Output::Ping { to: key.slot });
-        self.timers
-            .set(due.max(now.after_ms(1)), Timer::KeepAlive(key));
+        self.timers.set(due, Timer::KeepAlive(key, interval_ms));
+        self.set_lifetime_timer(key, due);
+    }
+
+    fn keep_alive_interval_ms(&self, connection: &Connection) -> u32 {
+        let settings = &self.registry.hub_of(connection).settings;
+        u32::try_from(settings.keep_alive_interval_ms).unwrap_or(u32::MAX)
+    }
+
+    /// Sets the timer for the end of a connection's life if that comes before it is looked at again.
+    pub(crate) fn set_lifetime_timer(&mut self, key: ConnectionKey, looked_at: Time) {
+        if let Some(end) = self.end_of_life(key.slot)
+            && end <= looked_at
+        {
+            self.timers.set(end, Timer::Lifetime(key));
+        }
+    }
+
+    pub(crate) fn end_of_life(&self, slot: u32) -> Option<Time> {
+        let connection = self.registry.get(slot)?;
+        let settings = &self.registry.hub_of(connection).settings;
+        settings.end_of_life(connection.since)
     }
 
     pub(crate) fn is_active(&self, key: ConnectionKey) -> bool {
@@ -596,11 +539,17 @@ impl Shard {
 
     /// Returns the slot of an active connection of a hub.
     pub(crate) fn find(&self, hub: &Hub, id: &ConnectionId) -> Option<u32> {
+        let slot = self.find_by_id(id)?;
+        let connection = self.registry.get(slot)?;
+        (self.registry.hub_of(connection).name == *hub).then_some(slot)
+    }
+
+    /// Returns the slot of an active connection.
+    pub(crate) fn find_by_id(&self, id: &ConnectionId) -> Option<u32> {
         let connection = self.registry.get(id.slot)?;
         let is_it = self.settings.has(id)
             && connection.random == id.random
-            && connection.state == State::Active
-            && self.registry.hub_of(connection).name == *hub;
+            && connection.state == State::Active;
         is_it.then_some(id.slot)
     }
 

@@ -32,12 +32,15 @@ impl Time {
 /// What is to be looked at when a timer is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// Ping the client, or give it up.
-    KeepAlive(ConnectionKey),
+    /// Ping the client, or give it up; with the milliseconds between pings when the timer was set.
+    KeepAlive(ConnectionKey, u32),
     /// Drop the socket of a connection that was closed.
     CloseDeadline(ConnectionKey),
     /// End a connection that has not recovered.
     RecoveryWindow(ConnectionKey),
+    /// Close a connection that is as old as it may get. Set for one that will be before its next ping, or while it waits for its
+    /// client.
+    Lifetime(ConnectionKey),
     /// Ack fragments of the connection's streams, or end those that are idle.
     Streams(ConnectionKey),
 }

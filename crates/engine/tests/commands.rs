@@ -88,7 +88,7 @@ fn close_with_a_reason_tells_the_client_and_then_closes_with_1000() {
          close connection:a : maintenance: ünder way
          count user:ann",
         r#"a <- {"type":"system","event":"disconnected","message":"Application server closed the connection. Reason: maintenance: ünder way"}
-           a of ann ended ClosedByAppServer ""
+           a of ann ended ClosedByAppServer "Application server closed the connection. Reason: maintenance: ünder way"
            a close 1000 ""
            matched 1
            matched 0"#,
@@ -102,7 +102,7 @@ fn close_without_a_reason_has_the_short_text() {
         "given open a
          close connection:a",
         r#"a <- {"type":"system","event":"disconnected","message":"Application server closed the connection."}
-           a ended ClosedByAppServer ""
+           a ended ClosedByAppServer "Application server closed the connection."
            a close 1000 ""
            matched 1"#,
     );
@@ -121,13 +121,13 @@ fn close_takes_all_of_its_target_except_the_excluded() {
          close all hub=other
          close connection:unknown
          count all",
-        r#"b of ann ended ClosedByAppServer ""
+        r#"b of ann ended ClosedByAppServer "Application server closed the connection."
            b close 1000 ""
            matched 1
-           a of ann ended ClosedByAppServer ""
+           a of ann ended ClosedByAppServer "Application server closed the connection."
            a close 1000 ""
            matched 1
-           c of bob ended ClosedByAppServer ""
+           c of bob ended ClosedByAppServer "Application server closed the connection."
            c close 1000 ""
            matched 1
            matched 0
@@ -400,7 +400,7 @@ fn a_filter_decides_who_is_selected_besides_target_and_exclusions() {
            d <- 4
            a <- {"type":"message","from":"server","dataType":"text","data":"5"}
            b <- {"type":"system","event":"disconnected","message":"Application server closed the connection."}
-           b of bob ended ClosedByAppServer ""
+           b of bob ended ClosedByAppServer "Application server closed the connection."
            b close 1000 ""
            matched 1
            matched 3"#,

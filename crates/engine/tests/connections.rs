@@ -66,7 +66,7 @@ fn close_of_the_client_is_answered_and_ends_the_connection() {
          count group:g
          count user:ann
          gone a dropped",
-        r#"a of ann ended Normal "bye"
+        r#"a of ann ended Normal ""
            a close 1000 "bye"
            matched 0
            matched 0
@@ -330,7 +330,7 @@ fn late_close_deadline_does_not_reach_the_next_connection_in_the_slot() {
          +4999ms
          +1ms",
         r#"c <- {"type":"system","event":"disconnected","message":"Application server closed the connection."}
-           c ended ClosedByAppServer ""
+           c ended ClosedByAppServer "Application server closed the connection."
            c close 1000 ""
            matched 1
            8000ms: c abort"#,

@@ -78,7 +78,7 @@ fn interest_ends_when_a_close_begins() {
          close all
          gone a dropped",
         r#"interest hub:chat false
-           a ended ClosedByAppServer ""
+           a ended ClosedByAppServer "Application server closed the connection."
            a close 1000 ""
            matched 1"#,
     );

@@ -316,7 +316,7 @@ fn close_of_the_client_with_1000_ends_the_connection() {
          peer_closed a 1000 : bye
          gone a dropped
          recover a",
-        r#"a ended Normal "bye"
+        r#"a ended Normal ""
            a close 1000 "bye"
            not found"#,
     );
@@ -466,7 +466,8 @@ fn one_unacknowledged_byte_too_many_ends_the_connection_also_without_a_socket() 
     check(
         "given open a reliable buffer_bytes=160
          given attach a
-         given open b reliable buffer_bytes=159
+         settings buffer_bytes=159
+         given open b reliable
          given attach b
          gone b lost
          given send all : one
@@ -498,7 +499,7 @@ fn connection_without_a_socket_is_closed_at_once_by_the_app_server() {
          recover a
          given open b
          count all",
-        r#"a of ann ended ClosedByAppServer ""
+        r#"a of ann ended ClosedByAppServer "Application server closed the connection. Reason: away"
            matched 1
            not found
            matched 1"#,
@@ -515,7 +516,7 @@ fn connection_with_a_socket_is_told_and_closed_for_good() {
          gone a dropped
          recover a"#,
         r#"a <- {"type":"system","event":"disconnected","message":"Application server closed the connection. Reason: away"}
-           a ended ClosedByAppServer ""
+           a ended ClosedByAppServer "Application server closed the connection. Reason: away"
            a close 1000 ""
            matched 1
            not found"#,

@@ -95,7 +95,7 @@ fn close_by_the_app_server_is_a_close_frame_alone() {
     check(
         "given open a simple
          close connection:a : because",
-        r#"a ended ClosedByAppServer ""
+        r#"a ended ClosedByAppServer "Application server closed the connection. Reason: because"
            a close 1000 ""
            matched 1"#,
     );

@@ -19,7 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Roles;
-use crate::http::{App, Peer};
+use crate::http::{CurrentApp, Peer};
+use crate::tls::ClientCertificates;
 
 /// How long a connection that has made a request may wait with the next one, or take to send its head.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
@@ -35,7 +36,7 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) roles: Roles,
-    pub(crate) app: Arc<App>,
+    pub(crate) app: CurrentApp,
     /// Connections that may be in their handshake; shared by all listeners.
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) handshake_timeout: Duration,
@@ -74,6 +75,7 @@ impl Listener {
             addr,
             is_tls: self.tls.is_some(),
             roles: self.roles,
+            certificates: ClientCertificates::default(),
         };
         let app = self.app.clone();
         // TLS and the first request share it.
@@ -95,6 +97,12 @@ impl Listener {
                 tokio::spawn(async move {
                     match timeout_at(deadline, acceptor.accept(tcp)).await {
                         Ok(Ok(stream)) => {
+                            let (_, session) = stream.get_ref();
+                            let certificates = ClientCertificates::of(session);
+                            let peer = Peer {
+                                certificates,
+                                ..peer
+                            };
                             let io = TokioIo::new(stream);
                             serve_http(io, peer, app, handshake, deadline, shutdown).await;
                         }
@@ -125,7 +133,7 @@ impl Handshake {
 async fn serve_http<I>(
     io: TokioIo<I>,
     peer: Peer,
-    app: Arc<App>,
+    app: CurrentApp,
     handshake: Arc<Handshake>,
     deadline: Instant,
     mut shutdown: watch::Receiver<bool>,
@@ -136,7 +144,7 @@ async fn serve_http<I>(
         let handshake = handshake.clone();
         service_fn(move |request: hyper::Request<Incoming>| {
             handshake.finish();
-            let app = app.clone();
+            let app = app.load_full();
             let peer = peer.clone();
             async move { Ok::<_, Infallible>(app.handle(request, &peer).await) }
         })

@@ -3,7 +3,7 @@
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::token::{
     Claims, ClientTokenClaims, ReconnectionKey, TokenError, audience_host, client_audience_matches,
-    derive_internal_key, rest_audience_matches, sign_client_token,
+    derive_internal_key, rest_audience_matches, sign_client_token, tunnel_audience_matches,
 };
 
 use crate::clock::unix_seconds;
@@ -103,6 +103,28 @@ impl Auth {
                     &origin.host,
                     &origin.path(&format!("/client/hubs/{hub}")),
                 );
+                Err(TokenError::Audience)
+            }
+        }
+    }
+
+    /// Checks the token of a tunnel of a hub. Source: events-and-operations 7.1.
+    pub(crate) fn check_tunnel(
+        &self,
+        token: &str,
+        origin: &Origin,
+        hub: &Hub,
+    ) -> Result<Claims, TokenError> {
+        let keys = self.access_keys.iter().map(Secret::expose);
+        let claims = Claims::verify(token, keys, unix_seconds(), self.clock_skew)?;
+        let is_covered = claims.audiences().any(|audience| {
+            let hosts = self.hosts(&origin.host, audience);
+            tunnel_audience_matches(audience, hosts, &origin.prefix, hub.as_str())
+        });
+        match is_covered {
+            true => Ok(claims),
+            false => {
+                log_audience(&claims, &origin.host, &origin.path("/server/tunnel"));
                 Err(TokenError::Audience)
             }
         }

@@ -33,6 +33,11 @@ pub(crate) fn unix_seconds() -> u64 {
     unix_time().as_secs()
 }
 
+/// Returns the milliseconds since 1970.
+pub(crate) fn unix_milliseconds() -> u64 {
+    unix_time().as_millis() as u64
+}
+
 fn unix_time() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -8,6 +8,9 @@ mod check;
 mod endpoint;
 mod environment;
 mod error;
+mod event_handler;
+mod event_listener;
+mod firewall;
 mod hub;
 mod limits;
 mod listener;
@@ -20,6 +23,7 @@ mod secret;
 mod section;
 mod sources;
 mod tree;
+mod upstream;
 mod value;
 
 use std::num::NonZero;
@@ -28,14 +32,26 @@ use std::time::Duration;
 pub use auth::{AudienceHost, AuthConfig};
 pub use endpoint::{Endpoint, EndpointError, Scheme};
 pub use error::{ConfigError, Place};
+pub use event_handler::{
+    EventHandlerConfig, GroupFilter, GroupPresenceConfig, HandlerAuth, HandlerUrl,
+    StaticHeaderConfig,
+};
+pub use event_listener::{EventListenerConfig, HttpUrl, ListenerEndpoint, SaslConfig};
+pub use firewall::{ConnectionCountRule, FirewallConfig, ThrottleKey, TrafficControlRule};
 pub use hub::{AnonymousConnectPolicy, HubConfig, Hubs};
 pub use limits::LimitsConfig;
 pub use listener::{ListenerConfig, Roles, TlsConfig, TlsVersion};
 pub use logging::{Level, LogCategory, LogFormat, LoggingConfig};
-pub use network::NetworkConfig;
+pub use network::{
+    AclAction, IpRule, NetworkAcl, NetworkConfig, NetworkRules, PublicNetworkAccess, RequestRules,
+    RequestType,
+};
 pub use rest::RestConfig;
-pub use secret::{DEVELOPMENT_KEY, Keys, Secret};
+pub use secret::{DEVELOPMENT_KEY, Keys, Secret, SecretText};
 pub use sources::{Overrides, Sources};
+// What handlers and listeners are described with.
+pub use hubwire_upstream::{PresenceEvent, PrivateAddresses, SystemEvent};
+pub use upstream::{PrivateAddressPolicy, UpstreamConfig};
 
 use tree::Table;
 
@@ -69,12 +85,16 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Tunes the REST surface.
     pub rest: RestConfig,
+    /// Says how events leave the service.
+    pub upstream: UpstreamConfig,
     /// Holds the settings of each hub, with a fallback for hubs that are not listed.
     pub hubs: Hubs,
     /// Bounds what connections may use.
     pub limits: LimitsConfig,
-    /// Says whom the service believes about where a request comes from.
+    /// Says whom the service answers, and whom it believes about where a request comes from.
     pub network: NetworkConfig,
+    /// Bounds what clients with the same user, token or claim may use together.
+    pub firewall: FirewallConfig,
     /// Says what is logged and in which form.
     pub logging: LoggingConfig,
     /// Counts the shards, each a thread that owns its connections outright.
@@ -94,9 +114,11 @@ impl Default for Config {
             keys: Keys::default(),
             auth: AuthConfig::default(),
             rest: RestConfig::default(),
+            upstream: UpstreamConfig::default(),
             hubs: Hubs::default(),
             limits: LimitsConfig::default(),
             network: NetworkConfig::default(),
+            firewall: FirewallConfig::default(),
             logging: LoggingConfig::default(),
             shards: cores.min(SHARDS_MAX),
         }
@@ -127,9 +149,29 @@ impl Config {
         check::check(settings, &sources.environment)
     }
 
+    /// Tells whether event handlers may be at loopback, private and link-local addresses.
+    pub fn private_addresses(&self) -> PrivateAddresses {
+        let is_on_loopback = || {
+            let mut addresses = self.listeners.iter().flat_map(|listener| &listener.bind);
+            addresses.all(|address| address.ip().to_canonical().is_loopback())
+        };
+        match self.upstream.private_addresses {
+            PrivateAddressPolicy::Allow => PrivateAddresses::Allow,
+            PrivateAddressPolicy::Auto if is_on_loopback() => PrivateAddresses::Allow,
+            PrivateAddressPolicy::Auto | PrivateAddressPolicy::Deny => PrivateAddresses::Deny,
+        }
+    }
+
+    /// Returns the setting that holds the development key, if one does and must not with the listeners of this configuration.
+    pub(crate) fn misplaced_development_key(&self) -> Option<&'static str> {
+        let mut addresses = self.listeners.iter().flat_map(|listener| &listener.bind);
+        addresses.find_map(|address| check::known_key_at(self, *address))
+    }
+
     /// Writes the whole configuration, defaults included, as TOML that loads back.
     ///
-    /// Keys are replaced by a comment, except for the development key, which is no secret.
+    /// Keys are replaced by a comment, except for the development key, which is no secret. Of the secrets of handlers and listeners
+    /// the references are written, and `***` for what was written in their place.
     pub fn to_toml(&self) -> String {
         print::to_toml(self)
     }

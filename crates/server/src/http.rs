@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -14,27 +15,38 @@ use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
 use crate::config::{Config, Roles};
+use crate::events::Events;
+use crate::firewall::Firewall;
 use crate::metrics::{self, Metrics};
 use crate::node::Node;
-use crate::{rest, upgrade};
+use crate::tls::ClientCertificates;
+use crate::tunnel::Tunnels;
+use crate::{rest, tunnel, upgrade};
 
 pub(crate) type Response = hyper::Response<Full<Bytes>>;
 
 /// Seconds after which a refused client or caller may try again.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
-/// All that answering a request needs.
-#[derive(Debug)]
+/// All that answering a request needs. A request keeps the one that it began with when another takes its place.
+#[derive(Clone, Debug)]
 pub(crate) struct App {
-    pub(crate) config: Config,
-    pub(crate) auth: Auth,
+    pub(crate) config: Arc<Config>,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) node: Arc<Node>,
+    pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) filters: rest::Filters,
+    pub(crate) filters: Arc<rest::Filters>,
+    pub(crate) firewall: Arc<Firewall>,
     /// Clients that may be told at once that there is nothing to recover.
     pub(crate) refusals: Arc<Semaphore>,
-    pub(crate) is_shutting_down: AtomicBool,
+    /// Handlers that have connected to the service.
+    pub(crate) tunnels: Arc<Tunnels>,
+    pub(crate) is_shutting_down: Arc<AtomicBool>,
 }
+
+/// The [`App`] of now, replaced when the configuration is.
+pub(crate) type CurrentApp = Arc<ArcSwap<App>>;
 
 /// Who asks, and where.
 #[derive(Clone, Debug)]
@@ -43,6 +55,7 @@ pub(crate) struct Peer {
     pub(crate) is_tls: bool,
     /// What the listener answers.
     pub(crate) roles: Roles,
+    pub(crate) certificates: ClientCertificates,
 }
 
 impl App {
@@ -68,6 +81,7 @@ impl App {
                 rest::handle(self, request, peer).await
             }
             "client" if peer.roles.client => upgrade::handle(self, request, peer).await,
+            "server" if peer.roles.tunnel => tunnel::handle(self, request, peer),
             "healthz" if peer.roles.health => probe(request.method(), path, "/healthz", true),
             "readyz" if peer.roles.health => {
                 probe(request.method(), path, "/readyz", !self.is_shutting_down())

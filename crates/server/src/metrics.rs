@@ -8,6 +8,7 @@ use std::time::Duration;
 use hubwire_engine::{Ended, Started};
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::subprotocol::Subprotocol;
+use hubwire_upstream::{Kind, Observer};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -35,6 +36,18 @@ struct HubCategory {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubLabel {
+    hub: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Handled {
+    hub: String,
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Category {
     category: &'static str,
 }
@@ -42,6 +55,11 @@ struct Category {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfHub {
+    hub: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,8 +91,17 @@ pub(crate) struct Metrics {
     reliable_buffer_bytes: Gauge,
     detached_connections: Gauge,
     recoveries: Family<Outcome, Counter>,
+    event_handler_seconds: Family<Handled, Histogram>,
+    event_handler_retries: Counter,
+    event_bytes: Gauge,
+    abuse_protection_failures: Counter,
+    event_notifications_dropped: Family<HubLabel, Counter>,
+    listener_delivered: Family<HubLabel, Counter>,
+    listener_dropped: Family<HubLabel, Counter>,
     connection_limit_ratio: Gauge<f64, AtomicU64>,
     shard_panics: Counter,
+    tunnels: Family<OfHub, Gauge>,
+    tunnel_requests: Family<Outcome, Counter>,
 }
 
 impl Metrics {
@@ -95,8 +122,17 @@ impl Metrics {
             reliable_buffer_bytes: Gauge::default(),
             detached_connections: Gauge::default(),
             recoveries: Family::default(),
+            event_handler_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            event_handler_retries: Counter::default(),
+            event_bytes: Gauge::default(),
+            abuse_protection_failures: Counter::default(),
+            event_notifications_dropped: Family::default(),
+            listener_delivered: Family::default(),
+            listener_dropped: Family::default(),
             connection_limit_ratio: Gauge::default(),
             shard_panics: Counter::default(),
+            tunnels: Family::default(),
+            tunnel_requests: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -159,6 +195,8 @@ impl Metrics {
             "Recoveries of reliable connections that clients have tried, by their outcome",
             metrics.recoveries.clone(),
         );
+        metrics.register_events();
+        let registry = &mut metrics.registry;
         if has_connection_limit {
             registry.register(
                 "connection_limit_ratio",
@@ -171,7 +209,57 @@ impl Metrics {
             "Bugs that a shard has survived; each dropped at most one connection",
             metrics.shard_panics.clone(),
         );
+        registry.register("tunnels", "Tunnels that exist", metrics.tunnels.clone());
+        registry.register(
+            "tunnel_requests",
+            "Requests to handlers behind tunnels, by their outcome",
+            metrics.tunnel_requests.clone(),
+        );
         metrics
+    }
+
+    fn register_events(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "event_handler_seconds",
+            "Time that event handlers took, retries included",
+            self.event_handler_seconds.clone(),
+        );
+        registry.register(
+            "event_handler_retries",
+            "Requests to event handlers that were repeated",
+            self.event_handler_retries.clone(),
+        );
+        registry.register(
+            "event_bytes",
+            "Data of events whose handlers are being asked",
+            self.event_bytes.clone(),
+        );
+        registry.register(
+            "abuse_protection_failures",
+            "Event handlers that did not agree to get events, or could not be asked",
+            self.abuse_protection_failures.clone(),
+        );
+        registry.register(
+            "event_notifications_dropped",
+            "Notifications that event handlers did not get, since too many were under way",
+            self.event_notifications_dropped.clone(),
+        );
+        registry.register(
+            "listener_delivered",
+            "Events that event listeners have got",
+            self.listener_delivered.clone(),
+        );
+        registry.register(
+            "listener_dropped",
+            "Events that event listeners did not get",
+            self.listener_dropped.clone(),
+        );
+    }
+
+    fn count_for(&self, family: &Family<HubLabel, Counter>, hub: &Hub) {
+        let hub = self.hub_label(hub);
+        family.get_or_create(&HubLabel { hub }).inc();
     }
 
     /// Returns everything in the OpenMetrics text form.
@@ -185,6 +273,19 @@ impl Metrics {
     /// Counts a recovery that a client has tried.
     pub(crate) fn count_recovery(&self, outcome: &'static str) {
         self.recoveries.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a tunnel that has come (1) or gone (-1).
+    pub(crate) fn count_tunnel(&self, hub: &Hub, change: i64) {
+        let hub = self.hub_label(hub);
+        self.tunnels.get_or_create(&OfHub { hub }).inc_by(change);
+    }
+
+    /// Counts a request to a handler behind a tunnel.
+    pub(crate) fn count_tunnel_request(&self, outcome: &'static str) {
+        self.tunnel_requests
+            .get_or_create(&Outcome { outcome })
+            .inc();
     }
 
     fn count_started(&self, started: &Started) {
@@ -216,6 +317,11 @@ impl Metrics {
     pub(crate) fn queued_bytes(&self) -> usize {
         let bytes = self.send_queue_bytes.get() + self.reliable_buffer_bytes.get();
         usize::try_from(bytes).unwrap_or(0)
+    }
+
+    /// Returns the bytes that wait for clients and for event handlers.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.queued_bytes() + usize::try_from(self.event_bytes.get()).unwrap_or(0)
     }
 
     fn count_ended(&self, ended: &Ended) {
@@ -251,8 +357,68 @@ impl Metrics {
     }
 }
 
+impl Observer for Metrics {
+    fn handled(
+        &self,
+        hub: &Hub,
+        kind: Kind,
+        outcome: hubwire_upstream::Outcome,
+        elapsed: Duration,
+    ) {
+        let labels = Handled {
+            hub: self.hub_label(hub),
+            kind: kind.as_str(),
+            outcome: outcome.as_str(),
+        };
+        self.event_handler_seconds
+            .get_or_create(&labels)
+            .observe(elapsed.as_secs_f64());
+    }
+
+    fn retried(&self) {
+        self.event_handler_retries.inc();
+    }
+
+    fn abuse_protection_failed(&self) {
+        self.abuse_protection_failures.inc();
+    }
+
+    fn notification_dropped(&self, hub: &Hub) {
+        self.count_for(&self.event_notifications_dropped, hub);
+    }
+
+    fn listener_delivered(&self, hub: &Hub) {
+        self.count_for(&self.listener_delivered, hub);
+    }
+
+    fn listener_dropped(&self, hub: &Hub) {
+        self.count_for(&self.listener_dropped, hub);
+    }
+}
+
 fn protocol_label(subprotocol: Subprotocol) -> &'static str {
     subprotocol.name().unwrap_or("none")
+}
+
+/// The data of an event whose handler is asked, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct EventsWaiting {
+    gauge: Gauge,
+    bytes: i64,
+}
+
+impl EventsWaiting {
+    pub(crate) fn with(mut self, bytes: usize) -> Self {
+        self.bytes = bytes as i64;
+        self.gauge.inc_by(self.bytes);
+        self
+    }
+}
+
+impl Drop for EventsWaiting {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.bytes);
+    }
 }
 
 /// What a shard has at the end of a turn.
@@ -300,6 +466,14 @@ impl ShardMetrics {
     pub(crate) fn change_queued(&mut self, before: usize, after: usize) {
         self.queued += after as i64 - before as i64;
         self.waiting += after as i64 - before as i64;
+    }
+
+    /// Returns what counts the data of an event while its handler is asked.
+    pub(crate) fn events_waiting(&self) -> EventsWaiting {
+        EventsWaiting {
+            gauge: self.metrics.event_bytes.clone(),
+            bytes: 0,
+        }
     }
 
     pub(crate) fn count_panic(&self) {

@@ -3,14 +3,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hubwire_backplane::Backplane;
-use hubwire_engine::{BUCKETS, Bucket, Command, ConnectionKey, Open, Recover, Reply, Route};
+use hubwire_engine::{
+    BUCKETS, Bucket, Command, ConnectionId, ConnectionKey, EventAnswer, Open, Place, Recover,
+    Reply, Route,
+};
+use hubwire_upstream::Upstream;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::firewall::Pass;
 use crate::inbox::Inbox;
 use crate::quota::Quotas;
-use crate::shard_loop::ShardMessage;
+use crate::shard_loop::{ShardMessage, ShardUpdate};
 use crate::socket::Attach;
 
 /// Messages that may wait for a shard. Beyond it REST answers 503 and publishing clients are not read.
@@ -31,6 +37,10 @@ pub(crate) struct Node {
     interest: Vec<AtomicU64>,
     backplane: Box<dyn Backplane>,
     pub(crate) quotas: Quotas,
+    /// Event handlers and listeners.
+    pub(crate) upstream: Upstream,
+    /// What asks event handlers.
+    pub(crate) runtime: Handle,
     next_shard: AtomicUsize,
 }
 
@@ -40,6 +50,7 @@ impl Node {
         shards: Vec<Arc<Inbox<ShardMessage>>>,
         backplane: Box<dyn Backplane>,
         quotas: Quotas,
+        upstream: Upstream,
     ) -> Self {
         Self {
             clock,
@@ -47,6 +58,8 @@ impl Node {
             interest: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
             backplane,
             quotas,
+            upstream,
+            runtime: Handle::current(),
             next_shard: AtomicUsize::new(0),
         }
     }
@@ -70,18 +83,64 @@ impl Node {
         }
     }
 
-    /// Activates a connection, whose place is taken, on the next shard. Returns the shard with the answer. Once the shard has been
-    /// asked, giving the place back is its business, also where nobody waits for its answer any more.
-    pub(crate) async fn open(&self, open: Open) -> Result<(u16, Reply), Overloaded> {
-        let number = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        let shard = &self.shards[number];
+    /// Has the next shard keep a place for a client. Returns the shard with the answer. The place is to be given to
+    /// [`Node::open`] or [`Node::release`].
+    pub(crate) async fn reserve_place(&self, random: [u8; 16]) -> Result<(u16, Reply), Overloaded> {
+        let number = self.next_shard();
+        let shard = &self.shards[usize::from(number)];
         if !shard.reserve() {
+            return Err(Overloaded);
+        }
+        let reply = Activation::of(shard, |reply| ShardMessage::Reserve { random, reply }).await?;
+        Ok((number, reply))
+    }
+
+    /// Gives up a place that a shard keeps for a client.
+    pub(crate) fn release(&self, shard: u16, key: ConnectionKey) {
+        self.shards[usize::from(shard)].push_unreserved(ShardMessage::Release { key });
+    }
+
+    /// Activates a connection, on the shard that keeps a place for it or on the next one, whose part of the quota is taken. Returns
+    /// the shard with the answer. Once the shard has been asked, giving the part of the quota back is its business, also where nobody
+    /// waits for its answer any more. The shard keeps the pass until the connection ends.
+    pub(crate) async fn open(
+        &self,
+        open: Open,
+        pass: Pass,
+        kept_by: Option<u16>,
+    ) -> Result<(u16, Reply), Overloaded> {
+        let number = kept_by.unwrap_or_else(|| self.next_shard());
+        let shard = &self.shards[usize::from(number)];
+        if !shard.reserve() {
+            if let Place::Reserved(key) = open.place {
+                self.release(number, key);
+            }
             self.quotas.close_connection(&open.hub);
             return Err(Overloaded);
         }
         let open = Box::new(open);
-        let reply = Activation::of(shard, |reply| ShardMessage::Open { open, reply }).await?;
-        Ok((number as u16, reply))
+        let message = |reply| ShardMessage::Open { open, pass, reply };
+        let reply = Activation::of(shard, message).await?;
+        Ok((number, reply))
+    }
+
+    fn next_shard(&self) -> u16 {
+        (self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len()) as u16
+    }
+
+    /// Gives a shard the answer to a question of its own, for which it always has room.
+    pub(crate) fn answer(
+        &self,
+        shard: u16,
+        connection: ConnectionId,
+        question: u64,
+        answer: EventAnswer,
+    ) {
+        self.shards[usize::from(shard)].push_unreserved(ShardMessage::Answered {
+            connection,
+            question,
+            answer,
+        });
     }
 
     /// Lets a client go on with a reliable connection. Returns the shard with the answer; [`Reply::NotFound`] if it cannot.
@@ -202,6 +261,13 @@ impl Node {
         Ok(total)
     }
 
+    /// Tells every shard of a changed configuration.
+    pub(crate) fn set_hub_settings(&self, update: &Arc<ShardUpdate>) {
+        for shard in &self.shards {
+            shard.push_unreserved(ShardMessage::Settings(update.clone()));
+        }
+    }
+
     /// Asks every shard to send its clients away.
     pub(crate) fn shut_down(&self) {
         for shard in &self.shards {
@@ -275,9 +341,14 @@ impl Drop for Activation<'_> {
     fn drop(&mut self) {
         // From here on an answer goes back to the shard.
         self.answer.close();
-        if let Ok(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) = self.answer.try_recv()
-        {
-            self.shard.push_unreserved(ShardMessage::Abandon { key });
+        match self.answer.try_recv() {
+            Ok(Reply::Reserved { key, .. }) => {
+                self.shard.push_unreserved(ShardMessage::Release { key });
+            }
+            Ok(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) => {
+                self.shard.push_unreserved(ShardMessage::Abandon { key });
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What callers and clients may use, for each hub and in total.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use hubwire_protocol::names::Hub;
 
 use crate::config::{Config, HubConfig};
@@ -17,50 +18,63 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
-/// All quotas of the process. Those that are not set cost nothing.
+/// All quotas of the process.
 #[derive(Debug)]
 pub(crate) struct Quotas {
     origin: Instant,
     total: Usage,
-    /// Absent unless some hub has a quota of its own.
-    hubs: Option<Mutex<HashMap<Hub, Arc<Usage>>>>,
-    config: Config,
+    /// Connections are counted whether there are quotas or not, since a changed configuration may bring some.
+    hubs: Mutex<HashMap<Hub, Arc<Usage>>>,
+    /// Whether some hub has a rate of its own; without one, messages and requests do not look for their hub.
+    has_rates: AtomicBool,
+    config: ArcSwap<Config>,
 }
 
 /// What is used of one set of quotas.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Usage {
     connections: AtomicU64,
-    connections_max: u64,
+    connections_max: AtomicU64,
     rest_requests: Rate,
     messages: Rate,
 }
 
 impl Quotas {
-    pub(crate) fn new(config: &Config) -> Self {
-        let limits = &config.limits;
-        let mut hubs = config
-            .hubs
-            .iter()
-            .map(|(_, hub)| hub)
-            .chain([config.hubs.default_hub()]);
-        Self {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        let quotas = Self {
             origin: Instant::now(),
-            total: Usage::new(
-                limits.connections_max,
-                limits.rest_requests_per_second,
-                limits.messages_per_second,
-            ),
-            hubs: hubs.any(has_quota).then(Mutex::default),
-            config: config.clone(),
+            total: Usage::default(),
+            hubs: Mutex::default(),
+            has_rates: AtomicBool::new(false),
+            config: ArcSwap::new(config.clone()),
+        };
+        quotas.set(config);
+        quotas
+    }
+
+    /// Replaces the quotas; what is used of them stays.
+    pub(crate) fn set(&self, config: Arc<Config>) {
+        let limits = &config.limits;
+        self.total.set(
+            limits.connections_max,
+            limits.rest_requests_per_second,
+            limits.messages_per_second,
+        );
+        let named = config.hubs.iter().map(|(_, hub)| hub);
+        let has_rates = named.chain([config.hubs.default_hub()]).any(has_rate);
+        // Whoever adds a hub meanwhile either finds the new quotas or is found here.
+        let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        for (hub, usage) in hubs.iter() {
+            usage.set_hub(config.hubs.get(hub.as_str()));
         }
+        self.config.store(config);
+        self.has_rates.store(has_rates, Ordering::Relaxed);
     }
 
     /// Takes a place for a connection.
     pub(crate) fn open_connection(&self, hub: &Hub) -> Result<(), Exhausted> {
         self.total.open_connection()?;
-        let hub = self.usage(hub);
-        let opened = hub.as_ref().map_or(Ok(()), |usage| usage.open_connection());
+        let opened = self.usage(hub).open_connection();
         if opened.is_err() {
             self.total.close_connection();
         }
@@ -70,14 +84,12 @@ impl Quotas {
     /// Gives a connection's place back.
     pub(crate) fn close_connection(&self, hub: &Hub) {
         self.total.close_connection();
-        if let Some(usage) = self.usage(hub) {
-            usage.close_connection();
-        }
+        self.usage(hub).close_connection();
     }
 
     /// Returns the connections of the process as a share of those that there may be; 0 without a limit.
     pub(crate) fn connection_ratio(&self) -> f64 {
-        match self.total.connections_max {
+        match self.total.connections_max.load(Ordering::Relaxed) {
             0 => 0.0,
             max => self.total.connections.load(Ordering::Relaxed) as f64 / max as f64,
         }
@@ -86,7 +98,7 @@ impl Quotas {
     /// Counts a REST request about a hub.
     pub(crate) fn take_rest_request(&self, hub: &Hub) -> Result<(), Exhausted> {
         let now = self.now();
-        if let Some(usage) = self.usage(hub) {
+        if let Some(usage) = self.rated(hub) {
             usage.rest_requests.take(now)?;
         }
         self.total.rest_requests.take(now)
@@ -95,7 +107,7 @@ impl Quotas {
     /// Counts a message.
     pub(crate) fn take_message(&self, hub: &Hub) -> Result<(), Exhausted> {
         let now = self.now();
-        if let Some(usage) = self.usage(hub) {
+        if let Some(usage) = self.rated(hub) {
             usage.messages.take(now)?;
         }
         self.total.messages.take(now)
@@ -105,46 +117,55 @@ impl Quotas {
         self.origin.elapsed().as_nanos() as u64
     }
 
-    fn usage(&self, hub: &Hub) -> Option<Arc<Usage>> {
-        let mut hubs = self
-            .hubs
-            .as_ref()?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Returns what a hub uses, if hubs have rates at all.
+    fn rated(&self, hub: &Hub) -> Option<Arc<Usage>> {
+        let has_rates = self.has_rates.load(Ordering::Relaxed);
+        has_rates.then(|| self.usage(hub))
+    }
+
+    fn usage(&self, hub: &Hub) -> Arc<Usage> {
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(usage) = hubs.get(hub) {
-            return Some(usage.clone());
+            return usage.clone();
         }
         if hubs.len() >= HUBS_MAX {
-            hubs.retain(|_, usage| usage.connections.load(Ordering::Relaxed) > 0);
+            // One that is held is about to be used.
+            hubs.retain(|_, usage| {
+                Arc::strong_count(usage) > 1 || usage.connections.load(Ordering::Relaxed) > 0
+            });
         }
-        let settings = self.config.hubs.get(hub.as_str());
-        let usage = Arc::new(Usage::new(
-            settings.connections_max,
-            settings.rest_requests_per_second,
-            settings.messages_per_second,
-        ));
+        let usage = Arc::new(Usage::default());
+        usage.set_hub(self.config.load().hubs.get(hub.as_str()));
         hubs.insert(hub.clone(), usage.clone());
-        Some(usage)
+        usage
     }
 }
 
-fn has_quota(hub: &HubConfig) -> bool {
-    hub.connections_max > 0 || hub.rest_requests_per_second > 0 || hub.messages_per_second > 0
+fn has_rate(hub: &HubConfig) -> bool {
+    hub.rest_requests_per_second > 0 || hub.messages_per_second > 0
 }
 
 impl Usage {
-    fn new(connections_max: usize, rest_requests: usize, messages: usize) -> Self {
-        Self {
-            connections: AtomicU64::new(0),
-            connections_max: connections_max as u64,
-            rest_requests: Rate::new(rest_requests),
-            messages: Rate::new(messages),
-        }
+    fn set_hub(&self, hub: &HubConfig) {
+        self.set(
+            hub.connections_max,
+            hub.rest_requests_per_second,
+            hub.messages_per_second,
+        );
+    }
+
+    fn set(&self, connections_max: usize, rest_requests: usize, messages: usize) {
+        let connections_max = connections_max as u64;
+        self.connections_max
+            .store(connections_max, Ordering::Relaxed);
+        self.rest_requests.set(rest_requests);
+        self.messages.set(messages);
     }
 
     fn open_connection(&self) -> Result<(), Exhausted> {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        if self.connections_max == 0 || before < self.connections_max {
+        let max = self.connections_max.load(Ordering::Relaxed);
+        if max == 0 || before < max {
             return Ok(());
         }
         self.close_connection();
@@ -162,30 +183,29 @@ impl Usage {
 }
 
 /// So many a second, and up to a second's worth at once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rate {
     /// Nanoseconds that one takes; 0 is no limit.
-    interval: u64,
+    interval: AtomicU64,
     /// When everything taken so far is paid for, in nanoseconds.
     paid_at: AtomicU64,
 }
 
 impl Rate {
-    fn new(per_second: usize) -> Self {
-        Self {
-            interval: SECOND_NS.checked_div(per_second as u64).unwrap_or(0),
-            paid_at: AtomicU64::new(0),
-        }
+    fn set(&self, per_second: usize) {
+        let interval = SECOND_NS.checked_div(per_second as u64).unwrap_or(0);
+        self.interval.store(interval, Ordering::Relaxed);
     }
 
     fn take(&self, now: u64) -> Result<(), Exhausted> {
-        if self.interval == 0 {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
             return Ok(());
         }
         let taken = self
             .paid_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid_at| {
-                let paid_at = paid_at.max(now) + self.interval;
+                let paid_at = paid_at.max(now) + interval;
                 (paid_at <= now + SECOND_NS).then_some(paid_at)
             });
         taken.map(|_| ()).map_err(|_| Exhausted)
@@ -198,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_second_s_worth_may_be_taken_at_once_and_then_one_for_each_interval() {
-        let rate = Rate::new(4);
+        let rate = Rate::default();
+        rate.set(4);
         let start = 10 * SECOND_NS;
         let taken = (0..10).filter(|_| rate.take(start).is_ok()).count();
         assert_eq!(taken, 4);
@@ -213,7 +234,34 @@ mod tests {
 
     #[test]
     fn no_rate_is_no_limit() {
-        let rate = Rate::new(0);
+        let rate = Rate::default();
         assert!((0..1000).all(|_| rate.take(0).is_ok()));
+    }
+
+    /// Source: events-and-operations 9.2.
+    #[test]
+    fn changed_quotas_apply_to_what_is_in_use_already() {
+        let hub = Hub::new("chat").unwrap();
+        let quotas = Quotas::new(Arc::default());
+        assert_eq!(quotas.open_connection(&hub), Ok(()));
+        assert_eq!(quotas.open_connection(&hub), Ok(()));
+
+        let mut config = Config::default();
+        let of_hub = HubConfig {
+            connections_max: 2,
+            messages_per_second: 1,
+            ..HubConfig::default()
+        };
+        config.hubs.set("chat", of_hub);
+        quotas.set(Arc::new(config));
+
+        assert_eq!(quotas.open_connection(&hub), Err(Exhausted));
+        quotas.close_connection(&hub);
+        assert_eq!(quotas.open_connection(&hub), Ok(()));
+        assert_eq!(quotas.take_message(&hub), Ok(()));
+        assert_eq!(quotas.take_message(&hub), Err(Exhausted));
+        quotas.set(Arc::default());
+        assert_eq!(quotas.open_connection(&hub), Ok(()));
+        assert_eq!(quotas.take_message(&hub), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
 //! The REST data plane: the route table, and what every operation has in common. Source: rest-api 1 and 7.
 //!
-//! The checks come in this order, and none of them has an effect: route, token, api-version, parameters, body's length, content
+//! The checks come in this order, and none of them has an effect: route, network rules, token, api-version, parameters, body's length, content
 //! type, body, JSON, metadata. An operation is a function in the file of its resource and a row in `route.rs`.
 
 mod body;
@@ -32,8 +32,9 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use uuid::Uuid;
 
+use crate::config::RequestType;
 use crate::http::{App, Origin, Peer, Response, bearer_token, empty};
-
+use crate::network_rules::{self, Denied};
 use crate::node::Overloaded;
 use crate::quota::Exhausted;
 
@@ -172,6 +173,9 @@ async fn run(
     peer: &Peer,
     received: &AtomicUsize,
 ) -> Result<Response, RestError> {
+    if operation != Operation::Health {
+        network_rules::check(&app.config.network, RequestType::RestApi, &request, peer)?;
+    }
     if app.is_shutting_down() {
         return Err(RestError::unavailable("The service is shutting down."));
     }
@@ -321,6 +325,7 @@ impl Call<'_> {
             | Reply::Conflict
             | Reply::Connections(_)
             | Reply::Groups(_)
+            | Reply::Reserved { .. }
             | Reply::Opened { .. }
             | Reply::Recovered { .. } => Ok(0),
         }
@@ -330,6 +335,12 @@ impl Call<'_> {
 impl From<Overloaded> for RestError {
     fn from(Overloaded: Overloaded) -> Self {
         Self::unavailable("The service is overloaded.")
+    }
+}
+
+impl From<Denied> for RestError {
+    fn from(Denied: Denied) -> Self {
+        Self::new(ErrorCode::Forbidden, Denied::MESSAGE)
     }
 }
 

@@ -1,13 +1,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hubwire_backplane::{Backplane, Local};
 use hubwire_engine::{Limits, Shard, ShardSettings};
 use hubwire_protocol::token::ClientTokenClaims;
+use hubwire_upstream::Upstream;
 use mio::Poll;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -17,15 +19,18 @@ use crate::accept::Listener;
 use crate::auth::Auth;
 use crate::clock::{Clock, unix_seconds};
 use crate::config::{Config, ListenerConfig, Roles};
-use crate::http::App;
+use crate::events::Events;
+use crate::firewall::Firewall;
+use crate::http::{App, CurrentApp};
 use crate::inbox::Inbox;
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::node::{INBOX_CAPACITY, Node};
 use crate::quota::Quotas;
-use crate::rest;
+use crate::reload::ReloadError;
 use crate::shard_loop::{BELL, LoopLimits, ShardLoop, ShardMessage};
 use crate::socket::QueueLimits;
 use crate::tls::{Certificate, CertificateError};
+use crate::tunnel::Tunnels;
 
 /// How often certificate files are looked at.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(5);
@@ -71,7 +76,7 @@ pub struct BoundListener {
 /// A running service. Dropping it stops it without any grace; see [`Server::shutdown`].
 #[derive(Debug)]
 pub struct Server {
-    app: Arc<App>,
+    app: CurrentApp,
     listeners: Vec<BoundListener>,
     certificates: Vec<Arc<Certificate>>,
     shards: Vec<JoinHandle<()>>,
@@ -89,22 +94,29 @@ impl Server {
         let bound = bind(&config.listeners).await?;
         let metrics = Arc::new(Metrics::new(config.limits.connections_max > 0));
         let auth = Auth::new(&config);
-        let (node, shards) = start_shards(&config, &auth, &metrics)?;
+        let config = Arc::new(config);
+        let addresses = bound.iter().map(|bound| bound.listener.addr).collect();
+        let tunnels = Arc::new(Tunnels::new(metrics.clone()));
+        let events = Events::start(&config, addresses, metrics.clone(), tunnels.clone());
+        let (node, shards) = start_shards(&config, &auth, &metrics, events.upstream())?;
         let handshakes_max = config.limits.handshakes_max;
         let handshakes = Arc::new(Semaphore::new(handshakes_max));
         let handshake_timeout = config.limits.handshake_timeout;
-        let app = Arc::new(App {
-            auth,
+        let app = App {
+            auth: Arc::new(auth),
+            firewall: Arc::new(Firewall::new(&config.firewall)),
             config,
             node,
+            events: Arc::new(events),
+            tunnels,
             metrics,
-            filters: rest::Filters::default(),
+            filters: Arc::default(),
             refusals: Arc::new(Semaphore::new(handshakes_max)),
-            is_shutting_down: AtomicBool::new(false),
-        });
+            is_shutting_down: Arc::default(),
+        };
         let (shutdown, _) = watch::channel(false);
         let mut server = Self {
-            app,
+            app: Arc::new(ArcSwap::from_pointee(app)),
             listeners: Vec::new(),
             certificates: Vec::new(),
             shards,
@@ -126,7 +138,10 @@ impl Server {
                 roles: listener.roles,
                 app: server.app.clone(),
                 // Health and metrics on a listener of their own stay reachable whatever happens on the others.
-                handshakes: match listener.roles.client || listener.roles.rest {
+                handshakes: match listener.roles.client
+                    || listener.roles.rest
+                    || listener.roles.tunnel
+                {
                     true => handshakes.clone(),
                     false => Arc::new(Semaphore::new(handshakes_max)),
                 },
@@ -152,7 +167,7 @@ impl Server {
     /// Returns the URL under which clients and app servers reach the service: the first public endpoint, or the first
     /// listener for clients or REST.
     pub fn endpoint(&self) -> String {
-        if let Some(endpoint) = self.app.config.public_endpoints.first() {
+        if let Some(endpoint) = self.app.load().config.public_endpoints.first() {
             return endpoint.to_string();
         }
         let serving: Vec<_> = self
@@ -180,7 +195,7 @@ impl Server {
     pub fn sample_client_url(&self) -> String {
         let endpoint = self.endpoint();
         let path = format!("/client/hubs/{SAMPLE_HUB}");
-        let token = self.app.auth.sign(&ClientTokenClaims {
+        let token = self.app.load().auth.sign(&ClientTokenClaims {
             audience: format!("{endpoint}{path}"),
             issued_at: unix_seconds(),
             lifetime: SAMPLE_TOKEN_LIFETIME,
@@ -194,6 +209,23 @@ impl Server {
         format!("{endpoint}{path}?access_token={token}")
     }
 
+    /// Puts a configuration into force while clients stay connected. What takes effect only after a restart is named in a warning.
+    ///
+    /// Source: events-and-operations 9.2.
+    ///
+    /// # Errors
+    ///
+    /// The configuration in force stays then.
+    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        let kept = crate::reload::reload(&self.app, config)?;
+        if !kept.is_empty() {
+            let keys = kept.join(", ");
+            tracing::warn!(%keys, "changed settings take effect after a restart");
+        }
+        tracing::info!("configuration reloaded");
+        Ok(())
+    }
+
     /// Reads certificate files again, as happens every few seconds anyway.
     pub fn reload_certificates(&self) {
         reload(&self.certificates);
@@ -202,12 +234,13 @@ impl Server {
     /// Stops: health answers 503, new connections and requests are refused, requests in flight finish, clients are sent
     /// away with 1001, and what is left after `shutdown_timeout` is dropped.
     pub async fn shutdown(mut self) {
-        let timeout = self.app.config.shutdown_timeout;
-        self.app.is_shutting_down.store(true, Ordering::SeqCst);
+        let app = self.app.load_full();
+        let timeout = app.config.shutdown_timeout;
+        app.is_shutting_down.store(true, Ordering::SeqCst);
         self.shutdown.send_replace(true);
-        self.app.node.shut_down();
+        app.node.shut_down();
         let deadline = tokio::time::Instant::now() + timeout;
-        let node = self.app.node.clone();
+        let node = app.node.clone();
         let shards = std::mem::take(&mut self.shards);
         let mut shards = tokio::task::spawn_blocking(move || {
             for shard in shards {
@@ -224,6 +257,12 @@ impl Server {
             node.stop();
             shards.await.ok();
         }
+        app.node.upstream.drain(deadline).await;
+        // No event comes any more that would go through one.
+        let tunnels = tokio::time::timeout_at(deadline, app.tunnels.shut_down());
+        if tunnels.await.is_err() {
+            tracing::warn!("tunnels were still open when the shutdown time was over");
+        }
         // Every HTTP connection holds a receiver.
         let requests = tokio::time::timeout_at(deadline, self.shutdown.closed());
         if requests.await.is_err() {
@@ -236,7 +275,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.send_replace(true);
-        self.app.node.stop();
+        self.app.load().node.stop();
     }
 }
 
@@ -290,9 +329,10 @@ fn is_missing_loopback(addr: SocketAddr, error: &io::Error) -> bool {
 type Shards = (Arc<Node>, Vec<JoinHandle<()>>);
 
 fn start_shards(
-    config: &Config,
+    config: &Arc<Config>,
     auth: &Auth,
     metrics: &Arc<Metrics>,
+    upstream: Upstream,
 ) -> Result<Shards, StartError> {
     let failed = |number| move |source| StartError::Shard { number, source };
     let mut polls = Vec::new();
@@ -310,7 +350,8 @@ fn start_shards(
         Clock::start(),
         inboxes.clone(),
         backplane,
-        Quotas::new(config),
+        Quotas::new(config.clone()),
+        upstream,
     ));
     let limits = &config.limits;
     let loop_limits = LoopLimits {

@@ -1,5 +1,6 @@
 //! One thread and one readiness loop for each shard: ready sockets and inbox → engine → one write for each dirty socket.
 
+mod asking;
 mod forwarding;
 mod reading;
 mod writing;
@@ -11,20 +12,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use asking::Questions;
 use bytes::Bytes;
 use forwarding::Stalled;
 use hubwire_engine::{
-    BufferLimits, Command, ConnectionKey, Delivery, Fault, Frame, FrameKind, Input, Open, Output,
-    Recover, Reply, ReplyToken, Shard, SocketEnd, Time,
+    BufferLimits, Command, ConnectionId, ConnectionKey, Delivery, EventAnswer, Fault, Frame,
+    FrameKind, HubSettings, Input, Open, Output, Recover, Reply, ReplyToken, Shard, SocketEnd,
+    Time,
 };
+use hubwire_protocol::names::Hub;
+use hubwire_protocol::token::ReconnectionKey;
 use mio::{Events, Poll, Token};
 use slab::Slab;
 use tokio::sync::oneshot;
 
+use crate::config::Config;
+use crate::firewall::{Pass, Passes};
 use crate::inbox::Inbox;
 use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::node::Node;
 use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn};
+use crate::upgrade::hub_settings;
 
 /// The bell of the inbox; sockets have their slot and generation as token.
 pub(crate) const BELL: Token = Token(usize::MAX);
@@ -40,10 +48,24 @@ const PAUSED_RETRY: Duration = Duration::from_millis(1);
 /// What the rest of the process wants of a shard.
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
+    /// Keep a place for a client, about whom a handler is asked.
+    Reserve {
+        /// For the id.
+        random: [u8; 16],
+        /// Answered with [`Reply::Reserved`].
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Give up a place that was kept.
+    Release {
+        /// The place.
+        key: ConnectionKey,
+    },
     /// Activate a connection.
     Open {
         /// The client.
         open: Box<Open>,
+        /// What it has of the firewall, until it ends.
+        pass: Pass,
         /// Answered with [`Reply::Opened`].
         reply: oneshot::Sender<Reply>,
     },
@@ -61,6 +83,15 @@ pub(crate) enum ShardMessage {
         /// The connection.
         key: ConnectionKey,
     },
+    /// An event has its answer.
+    Answered {
+        /// The connection that raised it.
+        connection: ConnectionId,
+        /// The number of the question.
+        question: u64,
+        /// The answer.
+        answer: EventAnswer,
+    },
     /// Do something to a hub.
     Command {
         /// What.
@@ -68,10 +99,28 @@ pub(crate) enum ShardMessage {
         /// Answers, if set.
         reply: Option<oneshot::Sender<Reply>>,
     },
+    /// The configuration has changed.
+    Settings(Arc<ShardUpdate>),
     /// Send all clients away, then return.
     ShutDown,
     /// Drop what is left and return.
     Stop,
+}
+
+/// What a shard has to know of a changed configuration.
+#[derive(Debug)]
+pub(crate) struct ShardUpdate {
+    /// Where the settings of hubs are.
+    pub(crate) config: Arc<Config>,
+    /// Authenticates reconnection tokens from now on.
+    pub(crate) reconnection_key: ReconnectionKey,
+}
+
+impl ShardUpdate {
+    fn hub_settings(&self, hub: &Hub) -> Arc<HubSettings> {
+        let settings = self.config.hubs.get(hub.as_str());
+        Arc::new(hub_settings(settings, &self.config.firewall))
+    }
 }
 
 /// Limits that the loop itself enforces.
@@ -100,16 +149,23 @@ pub(crate) struct ShardLoop {
     open_sockets: usize,
     read_buffer: Vec<u8>,
     replies: Slab<oneshot::Sender<Reply>>,
+    passes: Passes,
+    /// The pass of the connection that is being activated.
+    opening: Option<Pass>,
     dirty: Vec<u32>,
     read_again: Vec<ConnectionKey>,
     /// Commands that wait for room in other shards, in the order they came.
     stalled: Vec<Stalled>,
+    /// Events whose handlers are being asked.
+    questions: Questions,
     applying: Vec<Output>,
     /// What these refer to.
     delivering: Vec<Delivery>,
     ping: Frame,
     /// The connection that is being handled, to be dropped if that panics.
     current: Option<ConnectionKey>,
+    /// The last change of the configuration.
+    update: Option<Arc<ShardUpdate>>,
     is_shutting_down: bool,
     is_stopped: bool,
 }
@@ -137,13 +193,17 @@ impl ShardLoop {
             open_sockets: 0,
             read_buffer: vec![0; READ_BUFFER],
             replies: Slab::new(),
+            passes: Passes::default(),
+            opening: None,
             dirty: Vec::new(),
             read_again: Vec::new(),
             stalled: Vec::new(),
+            questions: Questions::default(),
             applying: Vec::new(),
             delivering: Vec::new(),
             ping: Frame::new(FrameKind::Ping, Bytes::new()),
             current: None,
+            update: None,
             is_shutting_down: false,
             is_stopped: false,
         }
@@ -218,7 +278,7 @@ impl ShardLoop {
         for key in mem::take(&mut self.read_again) {
             if let Some(socket) = self.socket(key) {
                 socket.reads_again = false;
-                self.guarded(|shard| shard.read(now, key, true));
+                self.guarded(|shard| shard.read_on(now, key));
                 self.write_if_long(now);
             }
         }
@@ -285,6 +345,7 @@ impl ShardLoop {
             return;
         }
         let current = self.current.take();
+        self.opening = None;
         tracing::error!(shard = self.number, ?current, "a step of a shard panicked");
         self.metrics.count_panic();
         if self.read_buffer.len() != READ_BUFFER {
@@ -305,10 +366,25 @@ impl ShardLoop {
             ShardMessage::Open { open, .. } if self.is_shutting_down => {
                 self.node.quotas.close_connection(&open.hub);
             }
-            ShardMessage::Open { open, reply } => {
+            ShardMessage::Open {
+                mut open,
+                pass,
+                reply,
+            } => {
+                if let Some(update) = &self.update {
+                    // The request may have begun before the configuration changed.
+                    open.settings = update.hub_settings(&open.hub);
+                }
                 let reply = ReplyToken(self.replies.insert(reply) as u64);
+                self.opening = Some(pass);
                 self.handle(now, Input::Open { open, reply });
+                self.opening = None;
             }
+            ShardMessage::Reserve { random, reply } => {
+                let reply = ReplyToken(self.replies.insert(reply) as u64);
+                self.handle(now, Input::Reserve { random, reply });
+            }
+            ShardMessage::Release { key } => self.handle(now, Input::Release { key }),
             ShardMessage::Recover { recover, reply } => {
                 let reply = ReplyToken(self.replies.insert(reply) as u64);
                 let recover = &recover;
@@ -316,17 +392,45 @@ impl ShardLoop {
             }
             ShardMessage::Attach(attach) => self.attach(now, *attach),
             ShardMessage::Abandon { key } => self.gone(now, key, SocketEnd::NotAttached),
+            ShardMessage::Answered {
+                connection,
+                question,
+                answer,
+            } => {
+                self.questions.forget(question);
+                self.handle(
+                    now,
+                    Input::Answered {
+                        connection,
+                        question,
+                        answer,
+                    },
+                );
+            }
             ShardMessage::Command { command, reply } => {
                 let reply = reply.map(|reply| ReplyToken(self.replies.insert(reply) as u64));
                 let command = &command;
                 self.handle(now, Input::Command { command, reply });
             }
+            ShardMessage::Settings(update) => self.take_update(now, update),
             ShardMessage::ShutDown => {
                 self.is_shutting_down = true;
                 self.handle(now, Input::Shutdown);
             }
             ShardMessage::Stop => self.is_stopped = true,
         }
+    }
+
+    /// Puts a changed configuration into force for the hubs that have connections here, and for those to come.
+    fn take_update(&mut self, now: Time, update: Arc<ShardUpdate>) {
+        let key = update.reconnection_key.clone();
+        self.shard.set_reconnection_key(key);
+        for hub in self.shard.hubs() {
+            let settings = update.hub_settings(&hub);
+            let hub = &hub;
+            self.handle(now, Input::Settings { hub, settings });
+        }
+        self.update = Some(update);
     }
 
     fn attach(&mut self, now: Time, attach: Attach) {
@@ -403,6 +507,17 @@ impl ShardLoop {
                     self.gone(now, key, SocketEnd::Dropped);
                 }
             }
+            Output::HoldReading { to } => self.hold_reading(to, true),
+            Output::ReadOn { to } => self.hold_reading(to, false),
+            Output::Ask(question) => {
+                let waiting = self.metrics.events_waiting();
+                self.questions
+                    .ask(&self.node, self.number, *question, waiting);
+            }
+            // During a shutdown the requests that are under way go on, and end before the process does.
+            Output::Forget { question } if self.is_shutting_down => self.questions.forget(question),
+            Output::Forget { question } => self.questions.abort(question),
+            Output::Notify(event) => self.node.upstream.notify(*event),
             Output::Forward { from, command } => self.forward(from, Arc::new(*command)),
             Output::Relay(command) => self.relay(Arc::new(*command)),
             Output::Interest {
@@ -412,6 +527,7 @@ impl ShardLoop {
             Output::Reply { token, reply } => self.reply(token, reply),
             Output::Started(started) => self.metrics.count_started(&started),
             Output::Ended(ended) => {
+                self.passes.remove(ended.id.slot);
                 self.node.quotas.close_connection(&ended.hub);
                 self.metrics.count_ended(&ended);
             }
@@ -427,17 +543,36 @@ impl ShardLoop {
         }
         debug_assert!(self.sockets[slot].is_none(), "a slot was given away twice");
         self.sockets[slot] = Some(Socket::new(key, queue_limits));
+        self.current = Some(key);
         self.open_sockets += 1;
+        if let Some(pass) = self.opening.take() {
+            self.passes.insert(key.slot, pass);
+        }
+    }
+
+    fn hold_reading(&mut self, slot: u32, is_held: bool) {
+        let Some(socket) = self.sockets.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        socket.is_held = is_held;
+        // What has been received may hold whole frames, for which no readiness comes.
+        if !is_held && !mem::replace(&mut socket.reads_again, true) {
+            self.read_again.push(socket.key);
+        }
     }
 
     fn reply(&mut self, token: ReplyToken, reply: Reply) {
-        if let Some(sender) = self.replies.try_remove(token.0 as usize)
-            && let Err(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) =
-                sender.send(reply)
-        {
-            // The client gave up while its connection was being made or recovered.
-            let now = self.node.clock.now();
-            self.gone(now, key, SocketEnd::NotAttached);
+        let Some(sender) = self.replies.try_remove(token.0 as usize) else {
+            return;
+        };
+        // The client gave up while its place was being kept, or its connection made or recovered.
+        let now = self.node.clock.now();
+        match sender.send(reply) {
+            Err(Reply::Reserved { key, .. }) => self.handle(now, Input::Release { key }),
+            Err(Reply::Opened { key, .. } | Reply::Recovered { key, .. }) => {
+                self.gone(now, key, SocketEnd::NotAttached);
+            }
+            Err(_) | Ok(()) => {}
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Socket {
     pub(crate) is_deaf: bool,
     /// A command of this client waits for room in another shard; until then it is not read.
     pub(crate) is_paused: bool,
+    /// As many messages of this client wait for the answer of an event handler as may; until then it is not read.
+    pub(crate) is_held: bool,
     /// It is on the list of sockets to write at the end of the turn.
     pub(crate) is_dirty: bool,
     /// It is on the list of sockets to read again.
@@ -92,11 +94,17 @@ impl Socket {
             peer_closed: false,
             is_deaf: false,
             is_paused: false,
+            is_held: false,
             is_dirty: false,
             reads_again: false,
             is_blocked: false,
             is_overflowed: false,
         }
+    }
+
+    /// Tells whether nothing is read from it for now.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_paused || self.is_held
     }
 
     /// Notes that the kernel takes output again.

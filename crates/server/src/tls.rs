@@ -1,3 +1,7 @@
+mod clients;
+
+pub(crate) use clients::ClientCertificates;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +10,7 @@ use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
@@ -36,6 +41,14 @@ pub enum CertificateError {
         /// Why.
         source: pem::Error,
     },
+    /// The authorities of clients' certificates cannot be used.
+    #[error("{path} cannot be used to check the certificates of clients: {source}")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Key and certificate cannot be used together.
     #[error("certificate {cert} and key {key} cannot be used: {source}")]
     Unusable {
@@ -52,6 +65,7 @@ pub enum CertificateError {
 #[derive(Debug)]
 pub(crate) struct Certificate {
     config: TlsConfig,
+    client_verifier: Arc<dyn ClientCertVerifier>,
     current: ArcSwap<CertifiedKey>,
     /// The files' contents as last read, whether they could be used or not.
     read: Mutex<(Vec<u8>, Vec<u8>)>,
@@ -63,6 +77,7 @@ impl Certificate {
         let current = parse(config, &files)?;
         Ok(Arc::new(Self {
             config: config.clone(),
+            client_verifier: clients::verifier(config)?,
             current: ArcSwap::new(current),
             read: Mutex::new(files),
         }))
@@ -90,7 +105,7 @@ impl Certificate {
         &self.config.cert
     }
 
-    /// Makes the TLS settings of a listener: HTTP/2 and HTTP/1.1 by ALPN, no client certificates.
+    /// Makes the TLS settings of a listener: HTTP/2 and HTTP/1.1 by ALPN.
     pub(crate) fn server_config(self: &Arc<Self>) -> Arc<ServerConfig> {
         const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
         const NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -101,7 +116,7 @@ impl Certificate {
         let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_protocol_versions(versions)
             .expect("the provider has cipher suites for both versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(self.client_verifier.clone())
             .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)

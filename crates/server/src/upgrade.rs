@@ -1,13 +1,15 @@
 //! A client's handshake: negotiation on tokio, then the bare socket goes to a shard. Source: client-protocols 1.
 
+mod connect;
 mod recovery;
 
+use std::borrow::Cow;
 use std::net::TcpStream as StdTcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hubwire_engine::{BufferLimits, ConnectionKey, HubSettings, Open, RawMode, Reply};
+use hubwire_engine::{BufferLimits, ConnectionKey, HubSettings, Open, Place, RawMode, Reply};
 use hubwire_protocol::http::{Query, decode_segment};
 use hubwire_protocol::names::{GroupName, Hub, UserId};
 use hubwire_protocol::subprotocol::Subprotocol;
@@ -24,12 +26,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::{AnonymousConnectPolicy, HubConfig};
+use crate::config::{AnonymousConnectPolicy, FirewallConfig, HubConfig, RequestType};
+use crate::firewall::{Identity, Pass, TooMany};
 use crate::http::{
     App, Origin, Peer, RETRY_AFTER_SECONDS, Response, bearer_token, empty, text, with_header,
 };
+use crate::network_rules::{self, Denied};
 use crate::node::Node;
 use crate::socket::{Attach, Io};
+use crate::upstream_settings::event_settings;
 
 /// How long hyper may take to write the 101 and to let go of the socket.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,35 +54,35 @@ pub(crate) async fn handle(
 }
 
 /// An answer other than the 101.
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     header: Option<(HeaderName, &'static str)>,
 }
 
-fn refuse(status: StatusCode, reason: &'static str) -> Refusal {
+pub(crate) fn refuse(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal {
         status,
-        reason,
+        reason: reason.into(),
         header: None,
     }
 }
 
 /// Refuses a client that may try again soon.
-fn refuse_for_now(status: StatusCode, reason: &'static str) -> Refusal {
+pub(crate) fn refuse_for_now(status: StatusCode, reason: &'static str) -> Refusal {
     refuse(status, reason).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 impl Refusal {
-    fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+    pub(crate) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
         Self {
             header: Some((name, value)),
             ..self
         }
     }
 
-    fn into_response(self) -> Response {
-        let response = match self.reason {
+    pub(crate) fn into_response(self) -> Response {
+        let response = match &*self.reason {
             "" => empty(self.status),
             reason => text(self.status, reason),
         };
@@ -94,6 +99,7 @@ async fn handshake(
     request: &mut Request<Incoming>,
     peer: &Peer,
 ) -> Result<Response, Refusal> {
+    check_network(app, RequestType::ClientConnection, request, peer)?;
     let query = Query::parse_any_case(request.uri().query().unwrap_or_default());
     let (hub, is_legacy) = hub_of(request.uri().path(), &query)?;
     let accept = check_upgrade(request)?;
@@ -121,35 +127,41 @@ async fn handshake(
         return Ok(switching_protocols(accept, protocol.as_deref()));
     }
     let origin = Origin::of(request, peer, &app.config.network.trusted_proxies);
-    let admission = admit(app, request, &query, &hub, &origin, is_legacy)?;
+    let mut admission = admit(app, request, &query, &hub, &origin, is_legacy)?;
     let raw_mode = raw_mode(&query)?;
-    let subprotocol = negotiated.map_or(Subprotocol::Simple, |(subprotocol, _)| subprotocol);
     check_running(app)?;
     let memory = app.config.limits.memory;
-    if memory > 0 && app.metrics.queued_bytes() > memory + memory / 8 {
-        let reason = "Too much is waiting for clients.";
+    if memory > 0 && app.metrics.waiting_bytes() > memory + memory / 8 {
+        let reason = "Too much is waiting for clients or event handlers.";
         return Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, reason));
     }
-    let random = random()?;
-    if app.node.quotas.open_connection(&hub).is_err() {
-        let reason = "There are as many connections as there may be.";
-        return Err(refuse_for_now(StatusCode::TOO_MANY_REQUESTS, reason));
+    let mut place = KeptPlace::take(app, &hub, &admission.identity)?;
+    let mut protocol = negotiated.map(|(_, spelling)| spelling);
+    if app.node.upstream.wants_connect(&hub) {
+        let id = place.reserve().await?;
+        let event = connect::event(&hub, id, &admission, request, &offered, peer);
+        let answer = app.node.upstream.connect(event).await;
+        protocol = connect::apply(answer, &mut admission, &offered)?.or(protocol);
+        check_running(app)?;
     }
+    let (subprotocol, _) = protocol
+        .and_then(|protocol| Subprotocol::negotiate([protocol]))
+        .unwrap_or((Subprotocol::Simple, ""));
     let open = Open {
         hub: hub.clone(),
-        settings: Arc::new(hub_settings(settings)),
+        settings: Arc::new(hub_settings(settings, &app.config.firewall)),
         subprotocol,
-        spelling: negotiated
-            .filter(|(subprotocol, spelling)| subprotocol.name() != Some(*spelling))
-            .map(|(_, spelling)| spelling.into()),
+        spelling: protocol
+            .filter(|protocol| subprotocol.name() != Some(*protocol))
+            .map(Into::into),
         user: admission.user,
         groups: admission.groups,
         roles: admission.roles,
         raw_mode,
-        random,
+        place: place.for_engine()?,
     };
     let on_upgrade = hyper::upgrade::on(request);
-    let socket = open_connection(app, open).await?;
+    let socket = open_connection(app, open, place).await?;
     tracing::info!(
         target: "hubwire::connectivity",
         %hub,
@@ -158,12 +170,84 @@ async fn handshake(
         "connection started"
     );
     tokio::spawn(hand_over(on_upgrade, socket));
-    let spelling = negotiated.map(|(_, spelling)| spelling);
-    Ok(switching_protocols(accept, spelling))
+    Ok(switching_protocols(accept, protocol))
+}
+
+/// What is taken for a connection that may come about. Dropped before it does, everything is given back.
+struct KeptPlace<'a> {
+    app: &'a App,
+    hub: &'a Hub,
+    /// Absent once all is given to a shard.
+    pass: Option<Pass>,
+    reserved: Option<(u16, ConnectionKey, String)>,
+}
+
+impl<'a> KeptPlace<'a> {
+    /// Takes a part of the quotas, and a place among those of the same user, token or claim.
+    fn take(app: &'a App, hub: &'a Hub, identity: &Identity) -> Result<Self, Refusal> {
+        let pass = identity.admit(app.node.clock.now()).map_err(|TooMany| {
+            let reason =
+                "There are as many connections of this user, token or claim as there may be.";
+            refuse_for_now(StatusCode::TOO_MANY_REQUESTS, reason)
+        })?;
+        if app.node.quotas.open_connection(hub).is_err() {
+            let reason = "There are as many connections as there may be.";
+            return Err(refuse_for_now(StatusCode::TOO_MANY_REQUESTS, reason));
+        }
+        Ok(Self {
+            app,
+            hub,
+            pass: Some(pass),
+            reserved: None,
+        })
+    }
+
+    /// Has a shard keep a place. Returns the id that the connection will have.
+    async fn reserve(&mut self) -> Result<&str, Refusal> {
+        let reserved = self.app.node.reserve_place(random()?).await;
+        let Ok((shard, Reply::Reserved { key, id })) = reserved else {
+            return Err(overloaded());
+        };
+        let (_, _, id) = self.reserved.insert((shard, key, id.to_string()));
+        Ok(id)
+    }
+
+    /// Returns where the connection gets its id from.
+    fn for_engine(&self) -> Result<Place, Refusal> {
+        match &self.reserved {
+            Some((_, key, _)) => Ok(Place::Reserved(*key)),
+            None => Ok(Place::Random(random()?)),
+        }
+    }
+
+    /// Drops what was kept for the connection when a handler let it in.
+    fn forget_connect(&self) {
+        if let Some((_, _, id)) = &self.reserved {
+            self.app.node.upstream.forget(self.hub, id);
+        }
+    }
+}
+
+impl Drop for KeptPlace<'_> {
+    fn drop(&mut self) {
+        if self.pass.is_none() {
+            return;
+        }
+        if let Some((shard, key, _)) = &self.reserved {
+            self.app.node.release(*shard, *key);
+        }
+        self.forget_connect();
+        self.app.node.quotas.close_connection(self.hub);
+    }
+}
+
+fn overloaded() -> Refusal {
+    let reason = "The service is overloaded.";
+    refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
 /// Makes the 101.
-fn switching_protocols(accept: HeaderValue, protocol: Option<&str>) -> Response {
+pub(crate) fn switching_protocols(accept: HeaderValue, protocol: Option<&str>) -> Response {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -177,21 +261,35 @@ fn switching_protocols(accept: HeaderValue, protocol: Option<&str>) -> Response 
     response
 }
 
-fn hub_settings(settings: &HubConfig) -> HubSettings {
+/// Returns what a shard has to know of a hub.
+pub(crate) fn hub_settings(settings: &HubConfig, firewall: &FirewallConfig) -> HubSettings {
     HubSettings {
         keep_alive_interval_ms: settings.web_socket_keep_alive_interval.as_millis() as u64,
+        connection_lifetime_ms: firewall.max_client_connection_lifetime.as_millis() as u64,
         drop_connection_on_event_failure: settings.drop_connection_on_event_failure,
         reliable_buffer: BufferLimits {
             messages: settings.reliable_buffer_messages,
             bytes: settings.reliable_buffer_bytes,
         },
+        events: event_settings(settings),
         streaming: settings.streaming,
         group_state: settings.group_state,
         invocation: settings.invocation,
     }
 }
 
-fn check_running(app: &App) -> Result<(), Refusal> {
+/// Checks whether a request of a type may come from where it comes from. Source: events-and-operations 9.3.
+pub(crate) fn check_network(
+    app: &App,
+    asks_for: RequestType,
+    request: &Request<Incoming>,
+    peer: &Peer,
+) -> Result<(), Refusal> {
+    network_rules::check(&app.config.network, asks_for, request, peer)
+        .map_err(|Denied| refuse(StatusCode::FORBIDDEN, Denied::MESSAGE))
+}
+
+pub(crate) fn check_running(app: &App) -> Result<(), Refusal> {
     match app.is_shutting_down() {
         true => Err(refuse_for_now(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -219,7 +317,7 @@ fn hub_of(path: &str, query: &Query) -> Result<(Option<String>, bool), Refusal> 
 }
 
 /// Checks that the request asks for WebSocket. Returns the answer to its key.
-fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Refusal> {
+pub(crate) fn check_upgrade(request: &Request<Incoming>) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -280,6 +378,8 @@ fn check_origin(headers: &HeaderMap, settings: &HubConfig) -> Result<(), Refusal
 /// What a client's token says.
 #[derive(Default)]
 struct Admission {
+    claims: Vec<(String, Vec<String>)>,
+    identity: Identity,
     user: Option<UserId>,
     groups: Vec<GroupName>,
     roles: Vec<String>,
@@ -314,6 +414,8 @@ fn admit(
     let user = claims.user_id().map(UserId::new).transpose();
     let groups: Result<_, _> = claims.groups().map(GroupName::new).collect();
     Ok(Admission {
+        claims: claims.entries().collect(),
+        identity: app.firewall.identify(token, &claims),
         user: user.map_err(|_| {
             refuse(
                 StatusCode::BAD_REQUEST,
@@ -375,21 +477,30 @@ fn random() -> Result<[u8; 16], Refusal> {
 }
 
 /// Activates a connection: from here on it is visible and its output is kept for it.
-async fn open_connection(app: &Arc<App>, open: Open) -> Result<PendingSocket, Refusal> {
+async fn open_connection(
+    app: &Arc<App>,
+    open: Open,
+    mut place: KeptPlace<'_>,
+) -> Result<PendingSocket, Refusal> {
     let hub = open.hub.clone();
-    let Ok((shard, reply)) = app.node.open(open).await else {
-        return Err(refuse_for_now(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The service is overloaded.",
-        ));
-    };
-    let Reply::Opened {
-        key,
-        id,
-        ignored_roles,
-    } = reply
+    let kept_by = place.reserved.as_ref().map(|(shard, ..)| *shard);
+    let pass = place.pass.take().unwrap_or_default();
+    let opened = app.node.open(open, pass, kept_by).await;
+    let Ok((
+        shard,
+        Reply::Opened {
+            key,
+            id,
+            ignored_roles,
+        },
+    )) = opened
     else {
-        unreachable!("a shard answers an open with opened");
+        if let Ok((_, Reply::NotFound)) = opened {
+            // The shard gives back only what a connection has had.
+            app.node.quotas.close_connection(&hub);
+        }
+        place.forget_connect();
+        return Err(overloaded());
     };
     if ignored_roles > 0 {
         tracing::debug!(%hub, connection_id = %id, ignored_roles, "roles were not understood");

@@ -3,9 +3,9 @@
 
 mod actions;
 
-pub(crate) use actions::payload;
+pub(crate) use actions::{DATA_TYPES, payload};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hubwire_engine::ConnectionKey;
 use hubwire_protocol::subprotocol::Subprotocol;
@@ -55,6 +55,9 @@ pub(crate) struct Client {
     outstanding: BTreeMap<u64, ClientFrame>,
     answered: Option<ClientFrame>,
     streams: BTreeMap<String, Outbound>,
+    next_invocation: u64,
+    /// Invocations without a response, over this socket or one before.
+    invocations: BTreeSet<String>,
     views: BTreeMap<String, View>,
     /// When the state of a connection in a group was set that it has seen.
     updated_at: BTreeMap<(String, String), u64>,
@@ -83,6 +86,8 @@ impl Client {
             outstanding: BTreeMap::new(),
             answered: None,
             streams: BTreeMap::new(),
+            next_invocation: 0,
+            invocations: BTreeSet::new(),
             views: BTreeMap::new(),
             updated_at: BTreeMap::new(),
         }
@@ -163,6 +168,10 @@ impl Client {
                 Ok(true)
             }
             ServiceFrame::Data(_) | ServiceFrame::Bare { .. } => Ok(true),
+            ServiceFrame::InvokeResponse { id, .. } => {
+                self.invocations.remove(id);
+                Ok(false)
+            }
             ServiceFrame::Disconnected | ServiceFrame::Pong => Ok(false),
         }
     }

@@ -137,6 +137,7 @@ fn add(sum: &mut Totals, totals: Totals) {
     sum.deliveries += totals.deliveries;
     sum.recoveries += totals.recoveries;
     sum.connections += totals.connections;
+    sum.questions += totals.questions;
 }
 
 fn report(
@@ -147,13 +148,14 @@ fn report(
 ) -> ExitCode {
     let seconds = elapsed.as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s ({:.0} a second): {} steps, {} connections, {} deliveries, {} recoveries",
+        "{} seeds in {seconds:.1} s ({:.0} a second): {} steps, {} connections, {} deliveries, {} recoveries, {} events",
         options.seeds,
         options.seeds as f64 / seconds,
         totals.steps,
         totals.connections,
         totals.deliveries,
         totals.recoveries,
+        totals.questions,
     );
     for (seed, broken) in failures.iter().skip(1) {
         println!("seed {seed} breaks a promise: {}", broken.promise);

@@ -5,6 +5,7 @@
 //! world; who exists, who is a member, who may do what and who receives is its own.
 
 mod delivery;
+mod events;
 mod group_state;
 mod requests;
 mod rest;
@@ -13,21 +14,22 @@ mod streams;
 mod turn;
 
 pub(crate) use delivery::{Publication, Source};
+pub(crate) use events::Outcome;
 pub(crate) use group_state::View;
 pub(crate) use rest::{Done, Having, Rest, Selected, To, group_name, hub_name, user_id};
 pub(crate) use rights::{Rights, Roles};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use hubwire_engine::{CloseCategory, ConnectionId, SocketEnd};
 use hubwire_protocol::subprotocol::Subprotocol;
 
 use crate::promise::{Checked, Promise, broken};
-use crate::settings::{HUBS, Settings};
+use crate::settings::{HUBS, HubEvents, Settings};
 use crate::wire::{Entries, ServiceFrame};
 
 use self::delivery::Reliable;
+use self::events::Events;
 use self::streams::Stream;
 use self::turn::Turn;
 
@@ -82,17 +84,13 @@ pub(crate) struct Connection {
     /// Frames that are no messages and that it is to be sent, in this order.
     controls: VecDeque<ServiceFrame>,
     pub(crate) reliable: Option<Reliable>,
+    events: Events,
 }
 
 impl Connection {
     /// Tells whether frames are sent to it.
     pub(crate) fn is_linked(&self) -> bool {
         self.is_active && !matches!(self.link, Link::Detached { .. })
-    }
-
-    fn detach(&mut self, now: u64) {
-        self.link = Link::Detached { since: now };
-        self.hides_states = !self.watched.is_empty();
     }
 
     pub(crate) fn watches(&self, group: &str) -> bool {
@@ -117,10 +115,7 @@ pub(crate) struct Model {
     /// By the numbers of their clients; those that have ended stay.
     pub(crate) connections: Vec<Connection>,
     pub(crate) publications: Vec<Publication>,
-    /// The last publication with a payload.
-    by_payload: HashMap<Bytes, usize>,
-    /// The last message of a stream.
-    by_end: HashMap<String, usize>,
+    hub_events: BTreeMap<&'static str, HubEvents>,
     turn: Turn,
 }
 
@@ -130,8 +125,7 @@ impl Model {
             settings,
             connections: Vec::new(),
             publications: Vec::new(),
-            by_payload: HashMap::new(),
-            by_end: HashMap::new(),
+            hub_events: BTreeMap::new(),
             turn: Turn::default(),
         }
     }
@@ -167,7 +161,9 @@ impl Model {
             sent: Vec::new(),
             controls: VecDeque::new(),
             reliable: new.subprotocol.is_reliable().then(Reliable::default),
+            events: Events::default(),
         });
+        self.raise_beginning(self.connections.len() - 1);
     }
 
     /// The caller is told the id of the connection that was made.
@@ -175,8 +171,11 @@ impl Model {
         let connection = &mut self.connections[number];
         connection.id = Some(id);
         let text = id.to_string();
-        let is_told = connection.subprotocol == Subprotocol::Simple
-            || connection.id_text.as_ref() == Some(&text);
+        // Events tell the id too, those of a simple client as well.
+        let is_told = match &connection.id_text {
+            Some(told) => *told == text,
+            None => connection.subprotocol == Subprotocol::Simple,
+        };
         match is_told {
             true => Ok(()),
             false => broken(
@@ -207,9 +206,10 @@ impl Model {
         }
         match connection.reliable.is_some() && code != Some(1000) {
             true => {
-                connection.detach(self.turn.now);
+                self.detach(number);
                 self.turn.leaving.push(number);
             }
+            false if self.hold_close(number) => {}
             false => self.end(number, CloseCategory::Normal),
         }
     }
@@ -220,7 +220,9 @@ impl Model {
         if !connection.is_active {
             return;
         }
+        let is_closed = connection.events.is_closed_behind;
         let outlives = connection.reliable.is_some()
+            && !is_closed
             && end != SocketEnd::InternalError
             && matches!(
                 (connection.link, end),
@@ -230,9 +232,10 @@ impl Model {
             );
         match (outlives, connection.link) {
             (true, Link::Detached { .. }) => {}
-            (true, _) => connection.detach(self.turn.now),
+            (true, _) => self.detach(number),
             (false, _) => {
                 let category = match end {
+                    SocketEnd::Lost if is_closed => CloseCategory::Normal,
                     SocketEnd::Lost | SocketEnd::NotAttached => CloseCategory::ConnectionLost,
                     SocketEnd::Dropped => CloseCategory::Normal,
                     SocketEnd::InternalError => CloseCategory::ServiceTransientError,
@@ -283,6 +286,15 @@ impl Model {
         self.streams_due(shard);
     }
 
+    fn detach(&mut self, number: usize) {
+        let connection = &mut self.connections[number];
+        connection.link = Link::Detached {
+            since: self.turn.now,
+        };
+        connection.hides_states = !connection.watched.is_empty();
+        self.call_invocations_off(number);
+    }
+
     /// A connection must end now.
     fn end(&mut self, number: usize, category: CloseCategory) {
         let connection = &mut self.connections[number];
@@ -293,6 +305,8 @@ impl Model {
             self.turn.must_close.insert(number);
         }
         connection.is_active = false;
+        self.raise_end(number);
+        let connection = &mut self.connections[number];
         connection.groups.clear();
         self.turn.state_changes += connection.shown.len();
         connection.shown.clear();

@@ -39,6 +39,19 @@ pub enum Promise {
     GroupStateConverges,
     /// A state is newer than the one it replaces.
     GroupStateRises,
+    /// Events of a connection count from 1, whatever they are, and none is raised after its end.
+    EventNumbers,
+    /// A connection's events are asked about one after the other, each once, and what follows one waits for its answer, with a
+    /// bound.
+    EventsOneByOne,
+    /// The answer to an event reaches the connection that raised it, and then the event is acknowledged.
+    AnswerBeforeAck,
+    /// Beginnings and ends of connections and of memberships are told of once each, where somebody wants to know.
+    ToldOnce,
+    /// An invocation is answered by its id, as long as its client waits for it.
+    Invocations,
+    /// An answer that nobody wants any more is called off, no other.
+    CalledOff,
     /// A REST caller is told what was done.
     RestAnswer,
     /// A shard says that it is interested in what it has, and in nothing else.
@@ -53,7 +66,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::OrderOfEachPublisher,
         Self::AckedJoinMissesNothing,
         Self::AcceptedIsHandedOn,
@@ -71,6 +84,12 @@ impl Promise {
         Self::Streams,
         Self::GroupStateConverges,
         Self::GroupStateRises,
+        Self::EventNumbers,
+        Self::EventsOneByOne,
+        Self::AnswerBeforeAck,
+        Self::ToldOnce,
+        Self::Invocations,
+        Self::CalledOff,
         Self::RestAnswer,
         Self::Interest,
         Self::NothingLeft,
@@ -111,6 +130,20 @@ impl fmt::Display for Promise {
                 "whoever watches the states of a group sees all of them, then every change"
             }
             Self::GroupStateRises => "a state is newer than the one it replaces",
+            Self::EventNumbers => {
+                "events of a connection count from 1, and none is raised after its end"
+            }
+            Self::EventsOneByOne => {
+                "events of a connection are asked about one by one, and what follows one waits"
+            }
+            Self::AnswerBeforeAck => {
+                "the answer to an event reaches the connection that raised it, and then its ack"
+            }
+            Self::ToldOnce => {
+                "beginnings and ends are told of once each, where somebody wants to know"
+            }
+            Self::Invocations => "an invocation is answered by its id while its client waits",
+            Self::CalledOff => "an answer that nobody wants any more is called off, no other",
             Self::RestAnswer => "a REST caller is told what was done",
             Self::Interest => "a shard is interested in what it has, and in nothing else",
             Self::NothingLeft => "when all clients are gone, nothing is left of them",

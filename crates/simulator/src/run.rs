@@ -6,16 +6,18 @@ use hubwire_engine::{Fault, Permission};
 use hubwire_protocol::payload::DataType;
 use hubwire_protocol::subprotocol::Subprotocol;
 
-use crate::client::payload;
-use crate::model::{Done, Having, NewConnection, Publication, Rest, Roles, Selected, Source, To};
+use crate::client::{DATA_TYPES, payload};
+use crate::model::{
+    Done, Having, NewConnection, Outcome, Publication, Rest, Roles, Selected, Source, To,
+};
 use crate::promise::Checked;
 use crate::random::Random;
-use crate::settings::{GROUPS, HUBS, Settings, USERS};
+use crate::settings::{GROUPS, HUBS, HubEvents, Settings, USERS};
 use crate::trace::Trace;
 use crate::world::{Shown, Up, World};
 
 /// What may happen, with its usual weight.
-const STEPS: [(Step, u32); 18] = [
+const STEPS: [(Step, u32); 22] = [
     (Step::Open, 6),
     (Step::Act, 30),
     (Step::Read, 40),
@@ -34,6 +36,10 @@ const STEPS: [(Step, u32); 18] = [
     (Step::Wait, 6),
     (Step::WaitLong, 1),
     (Step::Settle, 1),
+    (Step::Answer, 20),
+    (Step::Reserve, 2),
+    (Step::Release, 1),
+    (Step::Reload, 1),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +62,17 @@ enum Step {
     Wait,
     WaitLong,
     Settle,
+    Answer,
+    Reserve,
+    Release,
+    Reload,
+}
+
+impl Step {
+    /// Tells whether it is about events.
+    fn is_about_events(self) -> bool {
+        matches!(self, Self::Answer | Self::Reload)
+    }
 }
 
 pub(crate) struct Run {
@@ -63,7 +80,7 @@ pub(crate) struct Run {
     pub(crate) world: World,
     weights: Vec<u32>,
     /// What clients like to do.
-    tastes: [u32; 8],
+    tastes: [u32; 10],
     next_payload: u64,
 }
 
@@ -74,9 +91,19 @@ impl Run {
         // Every run prefers some things and does without others, so that rare things meet.
         let weights = STEPS
             .iter()
-            .map(|(_, weight)| weight * random.pick(&[1, 2, 2, 4]) / 2)
+            .map(|(step, weight)| match step.is_about_events() {
+                true if !settings.has_events => 0,
+                true => weight * random.pick(&[0, 1, 2, 4]) / 2,
+                false => weight * random.pick(&[1, 2, 2, 4]) / 2,
+            })
             .collect();
-        let mut tastes = [6, 8, 4, 4, 4, 2, 1, 1];
+        let mut tastes = [6, 8, 4, 4, 4, 2, 1, 1, 6, 3];
+        if !settings.has_states {
+            tastes[3] = 0;
+        }
+        if !settings.has_events {
+            tastes[8..].fill(0);
+        }
         for taste in &mut tastes {
             *taste *= random.pick(&[0, 1, 1, 3]);
         }
@@ -92,6 +119,12 @@ impl Run {
 
     /// Does everything, to the end of the last connection.
     pub(crate) fn run(&mut self) -> Checked {
+        if self.world.settings.has_events {
+            for hub in &HUBS[..self.world.settings.hubs] {
+                let events = HubEvents::choose(&mut self.random);
+                self.world.reload(hub, events)?;
+            }
+        }
         for _ in 0..self.random.between(2, 5) {
             self.step(Step::Open)?;
         }
@@ -101,6 +134,13 @@ impl Run {
             self.world.totals.steps += 1;
         }
         self.world.settle()?;
+        if self.random.percent(50) {
+            // The end comes while things are under way.
+            for _ in 0..30 {
+                let (step, _) = STEPS[self.random.weighted(&self.weights)];
+                self.step(step)?;
+            }
+        }
         self.say_goodbye()?;
         self.world.run_out()
     }
@@ -170,6 +210,20 @@ impl Run {
                 self.world.advance(milliseconds)
             }
             Step::Settle => self.world.settle(),
+            Step::Answer => self.answer(),
+            Step::Reserve => {
+                let (shard, bytes) = (self.shard(), self.random.bytes());
+                self.world.reserve(shard, bytes)
+            }
+            Step::Release => self.world.release(),
+            Step::Reload => {
+                let hub = self.random.pick(&HUBS[..self.world.settings.hubs]);
+                let events = match self.random.percent(10) {
+                    true => HubEvents::default(),
+                    false => HubEvents::choose(&mut self.random),
+                };
+                self.world.reload(hub, events)
+            }
         }
     }
 
@@ -234,7 +288,7 @@ impl Run {
         };
         let groups = 0..random.below(4);
         let groups: BTreeSet<&str> = groups.map(|_| random.pick(&GROUPS)).collect();
-        let publishes = subprotocol == Subprotocol::Simple && random.percent(80);
+        let publishes = subprotocol == Subprotocol::Simple && random.percent(60);
         let new = NewConnection {
             shard: random.below(self.world.settings.shards),
             hub: random.pick(&HUBS[..self.world.settings.hubs]),
@@ -268,10 +322,51 @@ impl Run {
         if self.random.percent(3) {
             frames.extend(client.act_much(&mut self.random));
         }
+        if self.world.settings.has_events && self.random.percent(2) {
+            frames.extend(client.act_behind_event(&mut self.random));
+        }
         for frame in frames {
             self.world.client_sends(number, Up::Frame(frame));
         }
         Ok(())
+    }
+
+    /// Handlers answer what they were asked, mostly.
+    fn answer(&mut self) -> Checked {
+        let many = self.random.pick(&[1, 1, 2, 40]);
+        for _ in 0..many {
+            let (asked, stale) = self.world.questions();
+            let outcome = self.outcome();
+            if asked > 0 {
+                let index = self.random.below(asked);
+                self.world.answer(index, &outcome)?;
+            }
+            if stale > 0 && self.random.percent(3) {
+                let index = self.random.below(stale);
+                self.world.answer_again(index, &outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        match self.random.below(20) {
+            0..6 => Outcome::Nothing,
+            6..13 => {
+                let data_type = self.random.pick(&DATA_TYPES);
+                let padding = self.random.below(self.world.settings.payload_max + 1);
+                self.world.answer_content(data_type, padding)
+            }
+            13 => Outcome::Null,
+            14 => Outcome::NotFound,
+            15 => Outcome::Timeout,
+            16 => Outcome::Failed,
+            17 => Outcome::Own,
+            _ => Outcome::Status(
+                self.random
+                    .pick(&[302, 400, 401, 403, 404, 408, 429, 500, 503]),
+            ),
+        }
     }
 
     fn selected(&mut self) -> Selected {

@@ -1,6 +1,6 @@
 //! What differs from run to run beside the events: how many shards there are, how tight the limits.
 
-use hubwire_engine::{BufferLimits, HubSettings, Limits, ShardSettings};
+use hubwire_engine::{BufferLimits, EventSettings, HubSettings, Limits, ShardSettings};
 use hubwire_protocol::token::ReconnectionKey;
 
 use crate::random::Random;
@@ -13,6 +13,27 @@ pub(crate) const USERS: [&str; 3] = ["ann", "bob", "eve"];
 pub(crate) const NODE: u16 = 5;
 /// Where the clock starts, in milliseconds since 1970.
 pub(crate) const UNIX_ORIGIN_MS: u64 = 1_700_000_000_000;
+
+/// What of a hub's settings may change while it has connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HubEvents {
+    pub(crate) events: EventSettings,
+    /// A failed event ends its connection.
+    pub(crate) are_failures_fatal: bool,
+}
+
+impl HubEvents {
+    pub(crate) fn choose(random: &mut Random) -> Self {
+        Self {
+            events: EventSettings {
+                user: random.percent(90),
+                system: random.percent(80),
+                presence: random.percent(80),
+            },
+            are_failures_fatal: random.percent(10),
+        }
+    }
+}
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
@@ -31,10 +52,18 @@ pub(crate) struct Settings {
     pub(crate) keep_alive_ms: u64,
     pub(crate) remembered_ack_ids: usize,
     pub(crate) payload_max: usize,
+    /// Somebody handles events, and clients raise them.
+    pub(crate) has_events: bool,
+    /// Clients show states of groups and watch them.
+    pub(crate) has_states: bool,
 }
 
 impl Settings {
     pub(crate) fn choose(random: &mut Random) -> Self {
+        let has_events = random.percent(60);
+        let has_states = !has_events || random.percent(40);
+        let messages = random.pick(&[3, 10, 1000, 1000]);
+        let bytes = random.pick(&[1_500, 1 << 20, 1 << 20]);
         Self {
             shards: random.pick(&[1, 2, 2, 3, 3]),
             hubs: random.pick(&[1, 1, 1, 2]),
@@ -44,14 +73,24 @@ impl Settings {
             queue_messages: random.pick(&[4, 12, 1000, 1000]),
             queue_bytes: random.pick(&[2_000, 1 << 20, 1 << 20]),
             pipe_bytes: random.pick(&[0, 300, 2_000, 1 << 20]),
+            // What follows from an answer is more than one thing, so the model must know at which of them a buffer is full. It
+            // does not know lengths of frames, nor states that wait for a client.
             buffer: BufferLimits {
-                messages: random.pick(&[3, 10, 1000, 1000]),
-                bytes: random.pick(&[1_500, 1 << 20, 1 << 20]),
+                messages: match has_events && has_states {
+                    true => 1000,
+                    false => messages,
+                },
+                bytes: match has_events {
+                    true => 1 << 30,
+                    false => bytes,
+                },
             },
             recovery_window_ms: random.pick(&[1_000, 7_000, 30_000]),
             keep_alive_ms: random.pick(&[1_000, 20_000]),
             remembered_ack_ids: random.pick(&[2, 1000, 1000]),
             payload_max: random.pick(&[1, 20, 300]),
+            has_events,
+            has_states,
         }
     }
 
@@ -60,10 +99,12 @@ impl Settings {
         2 * self.keep_alive_ms + 5_000
     }
 
-    pub(crate) fn hub_settings(&self) -> HubSettings {
+    pub(crate) fn hub_settings(&self, events: HubEvents) -> HubSettings {
         HubSettings {
             keep_alive_interval_ms: self.keep_alive_ms,
             reliable_buffer: self.buffer,
+            drop_connection_on_event_failure: events.are_failures_fatal,
+            events: events.events,
             ..HubSettings::default()
         }
     }

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use hubwire_protocol::payload::DataType;
 use hubwire_protocol::subprotocol::{Format, Subprotocol, WireKind};
 
+/// The event that clients of subprotocols raise.
+pub(crate) const EVENT: &str = "deed";
+
 /// Entries of a group state, sorted.
 pub(crate) type Entries = Vec<(String, String)>;
 
@@ -60,6 +63,19 @@ pub(crate) enum ClientFrame {
         group: &'static str,
         ack_id: Option<u64>,
     },
+    Event {
+        data_type: DataType,
+        data: Bytes,
+        ack_id: Option<u64>,
+    },
+    Invoke {
+        id: String,
+        data_type: DataType,
+        data: Bytes,
+    },
+    Cancel {
+        id: String,
+    },
     SequenceAck(u64),
     Ping,
     /// What a simple client sends.
@@ -79,16 +95,27 @@ impl ClientFrame {
             | Self::Send { ack_id, .. }
             | Self::SetState { ack_id, .. }
             | Self::Watch { ack_id, .. }
-            | Self::Unwatch { ack_id, .. } => *ack_id,
+            | Self::Unwatch { ack_id, .. }
+            | Self::Event { ack_id, .. } => *ack_id,
             Self::StartStream { .. }
             | Self::Fragment { .. }
             | Self::KeepStream { .. }
             | Self::EndStream { .. }
+            | Self::Invoke { .. }
+            | Self::Cancel { .. }
             | Self::SequenceAck(_)
             | Self::Ping
             | Self::Bare { .. }
             | Self::Nonsense => None,
         }
+    }
+
+    /// Tells whether it is handled while an event before it waits for its answer. Source: client-protocols 3.7.
+    pub(crate) fn passes_events(&self) -> bool {
+        matches!(
+            self,
+            Self::Ping | Self::SequenceAck(_) | Self::Invoke { .. } | Self::Cancel { .. }
+        )
     }
 
     pub(crate) fn encode(&self, subprotocol: Subprotocol) -> (WireKind, Vec<u8>) {
@@ -130,6 +157,11 @@ pub(crate) enum ServiceFrame {
         stream: String,
         error: Option<String>,
     },
+    /// What came of an invocation: data, if there is some, or the name of an error.
+    InvokeResponse {
+        id: String,
+        outcome: Result<Option<(DataType, Bytes)>, String>,
+    },
     Data(Data),
     States(States),
     /// What a simple client gets.
@@ -150,6 +182,12 @@ pub(crate) struct Data {
     pub(crate) data_type: DataType,
     pub(crate) data: Bytes,
     pub(crate) part: Option<Part>,
+}
+
+impl Data {
+    pub(crate) fn stream(&self) -> Option<&String> {
+        self.part.as_ref().map(|part| &part.stream)
+    }
 }
 
 /// The place of a message in a stream.
@@ -191,6 +229,7 @@ impl ServiceFrame {
             | Self::StreamAck { .. }
             | Self::StreamNack { .. }
             | Self::StreamClosed { .. }
+            | Self::InvokeResponse { .. }
             | Self::Bare { .. } => None,
         }
     }

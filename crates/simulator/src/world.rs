@@ -4,6 +4,7 @@ mod apply;
 mod ends;
 mod handing;
 mod inbox;
+mod questions;
 mod recovery;
 mod rest;
 mod socket;
@@ -12,16 +13,16 @@ pub(crate) use recovery::Shown;
 pub(crate) use socket::Up;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use hubwire_engine::{
-    BUCKETS, ConnectionId, ConnectionKey, HubSettings, Input, Open, RawMode, Reply, ReplyToken,
-    Shard, SocketEnd, Time,
+    BUCKETS, ConnectionId, ConnectionKey, Input, Open, Place, RawMode, Reply, ReplyToken, Shard,
+    SocketEnd, Time,
 };
 use hubwire_protocol::token::ReconnectionKey;
 
 use self::handing::Stalled;
 use self::inbox::{Inbox, Work};
+use self::questions::Asked;
 use self::socket::{Down, Socket};
 use crate::client::Client;
 use crate::model::{Model, NewConnection, group_name, hub_name, user_id};
@@ -70,6 +71,8 @@ pub struct Totals {
     pub recoveries: u64,
     /// Connections.
     pub connections: u64,
+    /// Questions to event handlers.
+    pub questions: u64,
 }
 
 #[derive(Debug)]
@@ -81,12 +84,19 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) totals: Totals,
     key: ReconnectionKey,
-    hub_settings: Arc<HubSettings>,
     nodes: Vec<Node>,
     /// For each bucket, the shards that have members in it.
     interest: Vec<u64>,
     by_id: BTreeMap<ConnectionId, usize>,
+    by_text: BTreeMap<String, usize>,
     follow_ups: VecDeque<FollowUp>,
+    /// Questions that wait for an answer, oldest first, and some that do not any more.
+    questions: Vec<Asked>,
+    stale: Vec<Asked>,
+    next_answer: u64,
+    is_answering: bool,
+    /// Places that are kept for clients, by their shards.
+    reservations: Vec<(usize, ConnectionKey, ConnectionId)>,
     /// The client whose socket is being made room for.
     opening: usize,
     reply: Option<Reply>,
@@ -112,11 +122,16 @@ impl World {
             trace,
             totals: Totals::default(),
             key,
-            hub_settings: Arc::new(settings.hub_settings()),
             nodes,
             interest: vec![0; BUCKETS],
             by_id: BTreeMap::new(),
+            by_text: BTreeMap::new(),
             follow_ups: VecDeque::new(),
+            questions: Vec::new(),
+            stale: Vec::new(),
+            next_answer: 0,
+            is_answering: false,
+            reservations: Vec::new(),
             opening: 0,
             reply: None,
             settings,
@@ -135,13 +150,42 @@ impl World {
         self.model.begin(self.now, shard, false);
     }
 
-    /// A client is let in; its socket is on its way.
+    /// It is being decided whether a client is let in.
+    pub(crate) fn reserve(&mut self, shard: usize, random: [u8; 16]) -> Checked {
+        self.note(&[], || format!("a place is kept in shard {shard}"));
+        self.begin(shard);
+        let reply = REPLY;
+        self.input(shard, Input::Reserve { random, reply })?;
+        let Some(Reply::Reserved { key, id }) = self.reply.take() else {
+            return broken(Promise::EndsForAReason, [], "no place is kept");
+        };
+        self.reservations.push((shard, key, id));
+        self.end_turn()
+    }
+
+    /// A client is not let in.
+    pub(crate) fn release(&mut self) -> Checked {
+        let Some((shard, key, _)) = self.reservations.pop() else {
+            return Ok(());
+        };
+        self.note(&[], || format!("a place is given up in shard {shard}"));
+        self.begin(shard);
+        self.input(shard, Input::Release { key })?;
+        self.end_turn()
+    }
+
+    /// A client is let in; its socket is on its way. It has the place that was kept first, if one was.
     pub(crate) fn open(&mut self, new: NewConnection, random: [u8; 16]) -> Checked {
         let number = self.clients.len();
-        let shard = new.shard;
+        let reserved = match self.reservations.is_empty() {
+            false => Some(self.reservations.remove(0)),
+            true => None,
+        };
+        let shard = reserved.map_or(new.shard, |(shard, ..)| shard);
+        let new = NewConnection { shard, ..new };
         let open = Open {
             hub: hub_name(new.hub),
-            settings: self.hub_settings.clone(),
+            settings: self.settings_for(new.hub, shard),
             subprotocol: new.subprotocol,
             spelling: None,
             user: new.user.map(user_id),
@@ -154,7 +198,10 @@ impl World {
                     no_echo,
                 },
             },
-            random,
+            place: match reserved {
+                Some((_, key, _)) => Place::Reserved(key),
+                None => Place::Random(random),
+            },
         };
         self.note(&[number], || {
             format!(
@@ -182,7 +229,12 @@ impl World {
         else {
             return broken(Promise::EndsForAReason, [number], "it was not let in");
         };
+        if reserved.is_some_and(|(_, _, reserved)| reserved != id) {
+            let detail = "it has another id than the one that was kept for it";
+            return broken(Promise::ConnectedFirst, [number], detail);
+        }
         self.by_id.insert(id, number);
+        self.by_text.insert(id.to_string(), number);
         self.model.opened(number, id)?;
         self.clients[number].awaits_socket = true;
         self.end_turn()
@@ -233,6 +285,9 @@ impl World {
         let Some(socket) = self.socket(number) else {
             return Ok(false);
         };
+        if socket.is_reading_held {
+            return Ok(false);
+        }
         let Some(up) = socket.up.pop_front() else {
             return Ok(false);
         };
@@ -281,7 +336,7 @@ impl World {
     fn read_frame(&mut self, shard: usize, number: usize, frame: &ClientFrame) -> Checked {
         let key = self.clients[number].key;
         let (kind, payload) = frame.encode(self.clients[number].subprotocol);
-        self.model.client_frame(number, frame);
+        self.model.client_frame(number, frame, payload.len());
         self.input(
             shard,
             Input::Message {

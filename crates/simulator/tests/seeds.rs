@@ -2,7 +2,7 @@
 
 use hubwire_simulator::{simulate, trace};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 240;
 
 #[test]
 fn every_seed_keeps_every_promise() {

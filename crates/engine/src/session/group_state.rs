@@ -151,8 +151,10 @@ impl Shard {
     }
 
     /// Ends a membership, and with it what the connection shows there, and whether it may watch.
-    pub(crate) fn leave(&mut self, slot: u32, group: &GroupName, out: &mut Outputs) {
-        self.registry.leave(slot, group, out);
+    pub(crate) fn leave(&mut self, now: Time, slot: u32, group: &GroupName, out: &mut Outputs) {
+        if self.registry.leave(slot, group, out) {
+            self.notify_left(now, slot, group, out);
+        }
         let Some(extras) = self.extras_mut(slot) else {
             return;
         };
@@ -171,16 +173,10 @@ impl Shard {
     }
 
     /// Ends all memberships.
-    pub(crate) fn leave_all(&mut self, slot: u32, out: &mut Outputs) {
-        match self.extras_mut(slot) {
-            None => self.registry.leave_all(slot, out),
-            Some(_) => {
-                let groups: Vec<GroupName> =
-                    self.registry.groups_of_connection(slot).cloned().collect();
-                for group in groups {
-                    self.leave(slot, &group, out);
-                }
-            }
+    pub(crate) fn leave_all(&mut self, now: Time, slot: u32, out: &mut Outputs) {
+        let groups: Vec<GroupName> = self.registry.groups_of_connection(slot).cloned().collect();
+        for group in groups {
+            self.leave(now, slot, &group, out);
         }
     }
 

@@ -1,9 +1,7 @@
 //! Clients of the PubSub subprotocols: joins, leaves, sends, events and their acks. Source: client-protocols 3.
 
 use hubwire_protocol::close::Close;
-use hubwire_protocol::message::{
-    AckError, AckErrorName, ClientMessage, ControlMessage, NamedError,
-};
+use hubwire_protocol::message::{AckError, AckErrorName, ClientMessage, Content, ControlMessage};
 use hubwire_protocol::names::GroupName;
 use hubwire_protocol::subprotocol::{WireKind, json, protobuf};
 
@@ -15,36 +13,41 @@ use crate::shard::Shard;
 use crate::timers::Time;
 
 impl Shard {
-    pub(super) fn json_message(&mut self, now: Time, slot: u32, payload: &[u8], out: &mut Outputs) {
+    /// Reads a frame; what cannot be understood is why the connection is closed.
+    pub(super) fn parse_json(&self, slot: u32, payload: &[u8]) -> Result<ClientMessage, Close> {
         match json::parse(payload) {
-            Ok(message) if self.knows(slot, &message) => {
-                self.client_message(now, slot, message, out);
-            }
-            Ok(_) | Err(_) => self.violation(now, slot, Close::invalid_json_message(), out),
+            Ok(message) if self.knows(slot, &message) => Ok(message),
+            Ok(_) | Err(_) => Err(Close::invalid_json_message()),
         }
     }
 
-    pub(super) fn protobuf_message(
-        &mut self,
-        now: Time,
+    /// Like [`Shard::parse_json`], in protobuf.
+    pub(super) fn parse_protobuf(
+        &self,
         slot: u32,
         kind: WireKind,
         payload: &[u8],
-        out: &mut Outputs,
-    ) {
+    ) -> Result<ClientMessage, Close> {
         if kind == WireKind::Text {
-            return self.violation(now, slot, Close::protobuf_requires_binary(), out);
+            return Err(Close::protobuf_requires_binary());
         }
         match protobuf::parse(payload) {
-            Ok(message) if self.knows(slot, &message) => {
-                self.client_message(now, slot, message, out);
-            }
-            Ok(_) | Err(_) => self.violation(now, slot, Close::invalid_protobuf_message(), out),
+            Ok(message) if self.knows(slot, &message) => Ok(message),
+            Ok(_) | Err(_) => Err(Close::invalid_protobuf_message()),
         }
     }
 
-    fn violation(&mut self, now: Time, slot: u32, close: Close, out: &mut Outputs) {
-        self.close(now, slot, close, CloseCategory::BadRequest, out);
+    pub(super) fn parsed_message(
+        &mut self,
+        now: Time,
+        slot: u32,
+        parsed: Result<ClientMessage, Close>,
+        out: &mut Outputs,
+    ) {
+        match parsed {
+            Ok(message) => self.client_message(now, slot, message, out),
+            Err(close) => self.close(now, slot, close, CloseCategory::BadRequest, out),
+        }
     }
 
     /// Tells whether the hub knows this type of frame; some have a switch.
@@ -77,14 +80,14 @@ impl Shard {
             ClientMessage::JoinGroup { group, ack_id } => {
                 self.acked(slot, ack_id, out, |shard, out| {
                     shard.check(slot, Permission::JoinLeaveGroup, &group, "join")?;
-                    shard.registry.join(slot, &group, out);
+                    shard.join(now, slot, &group, out);
                     Ok(())
                 });
             }
             ClientMessage::LeaveGroup { group, ack_id } => {
                 self.acked(slot, ack_id, out, |shard, out| {
                     shard.check(slot, Permission::JoinLeaveGroup, &group, "leave")?;
-                    shard.leave(slot, &group, out);
+                    shard.leave(now, slot, &group, out);
                     Ok(())
                 });
             }
@@ -108,7 +111,11 @@ impl Shard {
                     Ok(())
                 });
             }
-            ClientMessage::Event { ack_id, .. } => self.event(now, slot, ack_id, out),
+            ClientMessage::Event {
+                event,
+                content,
+                ack_id,
+            } => self.user_event(now, slot, (event, content), ack_id, out),
             ClientMessage::Ping => self.send_control(slot, &ControlMessage::Pong, out),
             ClientMessage::SequenceAck { sequence_id } => self.acknowledge(slot, sequence_id),
             ClientMessage::StartStream {
@@ -136,10 +143,15 @@ impl Shard {
             ClientMessage::Invoke {
                 invocation_id,
                 event,
-                ..
-            } => self.invoke(slot, &invocation_id, event.is_some(), out),
-            // An invocation is answered at once, so there is none that could be cancelled.
-            ClientMessage::CancelInvocation { .. } => {}
+                content,
+            } => {
+                let content = content.unwrap_or_else(Content::empty);
+                let event = event.map(|event| (event, content));
+                self.invoke(now, slot, invocation_id, event, out);
+            }
+            ClientMessage::CancelInvocation { invocation_id } => {
+                self.cancel_invocation(slot, &invocation_id, out);
+            }
             ClientMessage::SetGroupState {
                 group,
                 state,
@@ -166,38 +178,6 @@ impl Shard {
         }
     }
 
-    /// Fails an invocation: nothing handles events.
-    fn invoke(&self, slot: u32, invocation_id: &str, is_event: bool, out: &mut Outputs) {
-        let (name, message) = match is_event {
-            true => ("NotFound", "Nothing handles the event."),
-            false => ("BadRequest", "The target of an invocation is an event."),
-        };
-        let response = ControlMessage::InvokeResponse {
-            invocation_id,
-            outcome: Err(NamedError { name, message }),
-        };
-        self.send_control(slot, &response, out);
-    }
-
-    /// Fails an event: nothing handles events or listens to them.
-    fn event(&mut self, now: Time, slot: u32, ack_id: Option<u64>, out: &mut Outputs) {
-        let drops_connection = self.registry.get(slot).is_some_and(|connection| {
-            let settings = &self.registry.hub_of(connection).settings;
-            settings.drop_connection_on_event_failure
-        });
-        if drops_connection {
-            let close = Close::event_failed();
-            self.close(now, slot, close, CloseCategory::EventHandlerNotFound, out);
-            return;
-        }
-        self.acked(slot, ack_id, out, |_, _| {
-            Err(AckError {
-                name: AckErrorName::InternalServerError,
-                message: "Internal server error".to_owned(),
-            })
-        });
-    }
-
     /// Carries out a request at most once for each ack id and acks it, if it has one. Only successes are remembered, so a
     /// failed request may be repeated. Returns whether it was carried out now.
     fn acked(
@@ -211,30 +191,55 @@ impl Shard {
             // Without an ack id an error is silent and the connection stays.
             return request(self, out).is_ok();
         };
-        let is_duplicate = self
-            .registry
+        if self.is_duplicate(slot, ack_id) {
+            self.ack_duplicate(slot, ack_id, out);
+            return false;
+        }
+        match request(self, out) {
+            Ok(()) => {
+                self.ack_success(slot, ack_id, out);
+                true
+            }
+            Err(error) => {
+                self.send_ack(slot, ack_id, Err(&error), out);
+                false
+            }
+        }
+    }
+
+    /// Tells whether a request with this ack id has succeeded before.
+    pub(super) fn is_duplicate(&self, slot: u32, ack_id: u64) -> bool {
+        self.registry
             .get(slot)
-            .is_some_and(|connection| connection.acks.contains(ack_id));
-        let outcome = match is_duplicate {
-            true => Err(AckError {
-                name: AckErrorName::Duplicate,
-                message: format!("Message with ack-id: {ack_id} has been processed"),
-            }),
-            false => request(self, out),
+            .is_some_and(|connection| connection.acks.contains(ack_id))
+    }
+
+    pub(super) fn ack_duplicate(&self, slot: u32, ack_id: u64, out: &mut Outputs) {
+        let error = AckError {
+            name: AckErrorName::Duplicate,
+            message: format!("Message with ack-id: {ack_id} has been processed"),
         };
-        if outcome.is_ok()
-            && let Some(connection) = self.registry.get_mut(slot)
-        {
+        self.send_ack(slot, ack_id, Err(&error), out);
+    }
+
+    /// Remembers an ack id and acks it.
+    pub(super) fn ack_success(&mut self, slot: u32, ack_id: u64, out: &mut Outputs) {
+        if let Some(connection) = self.registry.get_mut(slot) {
             connection
                 .acks
                 .remember(ack_id, self.settings.limits.remembered_ack_ids);
         }
-        let ack = ControlMessage::Ack {
-            ack_id,
-            outcome: outcome.as_ref().copied(),
-        };
-        self.send_control(slot, &ack, out);
-        outcome.is_ok()
+        self.send_ack(slot, ack_id, Ok(()), out);
+    }
+
+    pub(super) fn send_ack(
+        &self,
+        slot: u32,
+        ack_id: u64,
+        outcome: Result<(), &AckError>,
+        out: &mut Outputs,
+    ) {
+        self.send_control(slot, &ControlMessage::Ack { ack_id, outcome }, out);
     }
 
     pub(super) fn check(

@@ -20,18 +20,14 @@ impl Shard {
         now: Time,
         slot: u32,
         kind: WireKind,
-        payload: &[u8],
+        data: Bytes,
         out: &mut Outputs,
     ) {
         let Some(connection) = self.registry.get(slot) else {
             return;
         };
         match connection.raw_mode.as_deref() {
-            // Nothing handles events or listens to them, so each of them fails.
-            None | Some(RawMode::Event) => {
-                let close = Close::event_failed();
-                self.close(now, slot, close, CloseCategory::EventHandlerNotFound, out);
-            }
+            None | Some(RawMode::Event) => self.simple_event(now, slot, kind, data, out),
             Some(RawMode::Publish { group, no_echo }) => {
                 if !connection
                     .permissions
@@ -49,7 +45,7 @@ impl Shard {
                                 WireKind::Text => DataType::Text,
                                 WireKind::Binary => DataType::Binary,
                             },
-                            data: Bytes::copy_from_slice(payload),
+                            data,
                         },
                         metadata: Metadata::default(),
                     },

@@ -8,12 +8,18 @@
 //! | `open a hub=chat user=ann groups=g,h roles=sendToGroup,joinLeaveGroup.g` | a client is let in, in JSON |
 //! | `open a simple publish=g no_echo` | ... a simple one |
 //! | `open a reliable` | ... a reliable one |
-//! | `open a keep_alive=20s drop_on_event_failure buffer=9 buffer_bytes=99` | ... with settings of its hub |
+//! | `open a protobuf`, `open a protobuf reliable` | ... in protobuf |
+//! | `open a keep_alive=20s lifetime=1000s drop_on_event_failure buffer=9 buffer_bytes=99` | ... with settings of its hub |
 //! | `open a no_streaming no_group_state no_invocation` | ... with switches of its hub off |
 //! | `fork a as old` | a name for the socket that a connection has now |
+//! | `open a events=user,system,presence` | ... of a hub whose events somebody handles |
+//! | `reserve a`, `open a reserved`, `release a` | a client has an id before it is let in or not |
+//! | `answer a 1 text : hi`, `answer a 1`, `fail a 1 timeout` | question 1, which `a` asked, is answered |
+//! | `answer a 1 binary metadata=k~v : hi` | ... with metadata |
+//! | `settings hub=chat events=user` | the settings of a hub have changed |
 //! | `recover a hub=chat` | a client wants to go on with a reliable connection |
 //! | `attach a`, `heard a` | its socket is there; bytes came from it |
-//! | `a -> ...`, `a => ...` | a text, a binary message from it |
+//! | `a -> ...`, `a => ...`, `a =hex> ...` | a text, a binary message from it, and one in hexadecimal |
 //! | `fault a invalid_frame`, `peer_closed a 1000 : ...`, `gone a lost` | it did wrong, sent a close frame, its socket is gone |
 //! | `send group:g hub=chat excluded=a,b ttl=5 : ...` | a message to `all`, `group:`, `user:` or `connection:` |
 //! | `close user:ann excluded=a : reason`, `count all` | connections are closed, counted |
@@ -30,10 +36,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hubwire_engine::{
-    Action, Bucket, Command, ConnectionId, ConnectionKey, Delivery, Fault, Frame, FrameKind,
-    HubSettings, Input, Limits, Message, Open, Output, Outputs, Permission, RawMode, Recover,
-    Reply, ReplyToken, Selection, Shard, ShardSettings, SocketEnd, Target, Time,
+    Action, Bucket, Command, ConnectionId, ConnectionKey, Delivery, EventSettings, Fault, Frame,
+    FrameKind, HubSettings, Input, Limits, Message, Open, Output, Outputs, Permission, Place,
+    RawMode, Recover, Reply, ReplyToken, Selection, Shard, ShardSettings, SocketEnd, Target, Time,
 };
+use hubwire_protocol::event::{Event, EventFailure, EventKind};
 use hubwire_protocol::filter::Filter;
 use hubwire_protocol::message::{Content, DataMessage, From};
 use hubwire_protocol::metadata::Metadata;
@@ -48,16 +55,22 @@ const SHARD: u16 = 0;
 /// Runs a script and compares what came out, line by line. Indentation does not matter.
 #[track_caller]
 pub(crate) fn check(script: &str, expected: &str) {
+    let expected: Vec<&str> = lines(expected).collect();
+    assert_eq!(
+        outputs(script).join("\n"),
+        expected.join("\n"),
+        "left is what came out"
+    );
+}
+
+/// Runs a script and returns what came out.
+pub(crate) fn outputs(script: &str) -> Vec<String> {
     let mut world = World::new();
     for line in lines(script) {
         world.run(line);
     }
-    let expected: Vec<&str> = lines(expected).collect();
-    assert_eq!(
-        world.output.join("\n"),
-        expected.join("\n"),
-        "left is what came out"
-    );
+    let trimmed = world.output.iter().map(|line| line.trim_end().to_owned());
+    trimmed.collect()
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -108,12 +121,28 @@ impl World {
         if let Some((name, text)) = line.split_once(" =>") {
             return self.message(name, WireKind::Binary, text);
         }
+        if let Some((name, digits)) = line.split_once(" =hex> ") {
+            let (key, payload) = (self.key(name), &bytes(digits));
+            let kind = WireKind::Binary;
+            return self.handle(Input::Message { key, kind, payload });
+        }
         let line = Line::parse(line);
         match line.verb {
             "show" => self.shows_interest = true,
             "limits" => self.limits(&line),
             "open" => self.open(&line),
             "recover" => self.recover(&line),
+            "reserve" => self.reserve(line.words[0]),
+            "release" => {
+                let key = self.key(line.words[0]);
+                self.handle(Input::Release { key });
+            }
+            "answer" | "fail" => self.answer(&line),
+            "settings" => {
+                let (hub, settings) = (line.hub(), Arc::new(settings(&line)));
+                let hub = &hub;
+                self.handle(Input::Settings { hub, settings });
+            }
             "fork" => {
                 let connection = self.connections[line.words[0]];
                 self.connections
@@ -184,27 +213,13 @@ impl World {
         let user = line.option("user").map(user_id);
         let groups: Vec<GroupName> = line.list("groups").map(group_name).collect();
         self.know(&hub, &groups, user.as_ref());
-        let mut settings = HubSettings {
-            drop_connection_on_event_failure: line.has("drop_on_event_failure"),
-            streaming: !line.has("no_streaming"),
-            group_state: !line.has("no_group_state"),
-            invocation: !line.has("no_invocation"),
-            ..HubSettings::default()
-        };
-        if let Some(messages) = line.option("buffer") {
-            settings.reliable_buffer.messages = messages.parse().expect("a number");
-        }
-        if let Some(bytes) = line.option("buffer_bytes") {
-            settings.reliable_buffer.bytes = bytes.parse().expect("a number");
-        }
-        if let Some(step) = line.option("keep_alive") {
-            settings.keep_alive_interval_ms = milliseconds(step);
-        }
         let open = Open {
             hub,
-            settings: Arc::new(settings),
-            subprotocol: match (line.has("simple"), line.has("reliable")) {
-                (true, _) => Subprotocol::Simple,
+            settings: Arc::new(settings(line)),
+            subprotocol: match (line.has("protobuf"), line.has("reliable")) {
+                _ if line.has("simple") => Subprotocol::Simple,
+                (true, true) => Subprotocol::ReliableProtobuf,
+                (true, false) => Subprotocol::Protobuf,
                 (false, true) => Subprotocol::ReliableJson,
                 (false, false) => Subprotocol::Json,
             },
@@ -222,7 +237,10 @@ impl World {
                     no_echo: line.has("no_echo"),
                 },
             },
-            random: [self.connections.len() as u8; 16],
+            place: match line.has("reserved") {
+                true => Place::Reserved(self.key(&name)),
+                false => Place::Random([self.connections.len() as u8; 16]),
+            },
         };
         let input = Input::Open {
             open: Box::new(open),
@@ -236,10 +254,61 @@ impl World {
             } => Some((*key, *id)),
             _ => None,
         });
-        let (key, id) = opened.expect("an open is answered");
-        self.connections.insert(name.clone(), (key, id));
-        self.slots.insert(key.slot, name);
+        if let Some((key, id)) = opened {
+            self.connections.insert(name.clone(), (key, id));
+            self.slots.insert(key.slot, name);
+        }
         self.take_outputs();
+    }
+
+    fn reserve(&mut self, name: &str) {
+        let input = Input::Reserve {
+            random: [self.connections.len() as u8; 16],
+            reply: ReplyToken(4),
+        };
+        self.shard.handle(self.now, input, &mut self.outputs);
+        for output in &self.outputs.list {
+            if let Output::Reply {
+                reply: Reply::Reserved { key, id },
+                ..
+            } = output
+            {
+                self.connections.insert(name.to_owned(), (*key, *id));
+                self.slots.insert(key.slot, name.to_owned());
+            }
+        }
+        self.take_outputs();
+    }
+
+    fn answer(&mut self, line: &Line<'_>) {
+        let question = line.words[1].parse().expect("a number");
+        let answer = match (line.verb, line.words.get(2).copied()) {
+            ("answer", None) => Ok(None),
+            ("answer", Some(data_type)) => Ok(Some(Content {
+                payload: Payload {
+                    data_type: DataType::from_name(data_type).expect("a data type"),
+                    data: Bytes::copy_from_slice(line.text.as_bytes()),
+                },
+                metadata: line.option("metadata").map(metadata).unwrap_or_default(),
+            })),
+            (_, Some("not_found")) => Err(EventFailure::NotFound),
+            (_, Some("timeout")) => Err(EventFailure::Timeout),
+            (_, Some("failed")) => Err(EventFailure::Failed),
+            (_, Some(status)) => Err(EventFailure::Rejected {
+                status: status.parse().expect("a status"),
+                error: line
+                    .text
+                    .split_once(' ')
+                    .map(|(name, message)| (name.to_owned(), message.to_owned())),
+            }),
+            (_, None) => panic!("no failure"),
+        };
+        let connection = self.id(line.words[0]);
+        self.handle(Input::Answered {
+            connection,
+            question,
+            answer,
+        });
     }
 
     fn recover(&mut self, line: &Line<'_>) {
@@ -415,6 +484,18 @@ impl World {
                 Output::Forward { from, command } => {
                     self.with_names(&format!("{} forward {}", self.name(from), sent(&command)))
                 }
+                Output::HoldReading { to } => format!("{} hold reading", self.name(to)),
+                Output::ReadOn { to } => format!("{} read on", self.name(to)),
+                Output::Ask(question) => {
+                    let how = match question.is_invocation {
+                        true => "invoke",
+                        false => "ask",
+                    };
+                    let text = event_text(&question.event);
+                    self.with_names(&format!("{how} {} {text}", question.number))
+                }
+                Output::Forget { question } => format!("forget {question}"),
+                Output::Notify(event) => self.with_names(&format!("notify {}", event_text(&event))),
                 Output::Relay(command) => self.with_names(&format!("relay {}", sent(&command))),
                 Output::Started(_) => continue,
                 Output::Interest {
@@ -428,6 +509,7 @@ impl World {
                     Reply::Opened { ignored_roles, .. } => {
                         format!("let in, {ignored_roles} roles ignored")
                     }
+                    Reply::Reserved { .. } => "reserved".to_owned(),
                     Reply::Recovered { protocol, .. } => format!("recovered as {protocol}"),
                     Reply::Matched(count) => format!("matched {count}"),
                     Reply::Connections(found) => {
@@ -600,6 +682,71 @@ impl<'a> Line<'a> {
     }
 }
 
+fn bytes(digits: &str) -> Vec<u8> {
+    let digits: Vec<char> = digits
+        .chars()
+        .filter(|digit| !digit.is_whitespace())
+        .collect();
+    let pairs = digits.chunks(2).map(|pair| pair.iter().collect::<String>());
+    pairs
+        .map(|pair| u8::from_str_radix(&pair, 16).expect("hexadecimal digits"))
+        .collect()
+}
+
+fn metadata(entry: &str) -> Metadata {
+    let (key, value) = entry.split_once('~').expect("a key and a value");
+    let mut metadata = Metadata::default();
+    let inserted = metadata.insert(key.to_owned(), value.to_owned());
+    inserted.expect("good metadata");
+    metadata
+}
+
+fn settings(line: &Line<'_>) -> HubSettings {
+    let events: Vec<&str> = line.list("events").collect();
+    let mut settings = HubSettings {
+        drop_connection_on_event_failure: line.has("drop_on_event_failure"),
+        streaming: !line.has("no_streaming"),
+        group_state: !line.has("no_group_state"),
+        invocation: !line.has("no_invocation"),
+        events: EventSettings {
+            user: events.contains(&"user"),
+            system: events.contains(&"system"),
+            presence: events.contains(&"presence"),
+        },
+        ..HubSettings::default()
+    };
+    if let Some(messages) = line.option("buffer") {
+        settings.reliable_buffer.messages = messages.parse().expect("a number");
+    }
+    if let Some(bytes) = line.option("buffer_bytes") {
+        settings.reliable_buffer.bytes = bytes.parse().expect("a number");
+    }
+    if let Some(step) = line.option("lifetime") {
+        settings.connection_lifetime_ms = milliseconds(step);
+    }
+    if let Some(step) = line.option("keep_alive") {
+        settings.keep_alive_interval_ms = milliseconds(step);
+    }
+    settings
+}
+
+fn event_text(event: &Event) -> String {
+    let what = match &event.kind {
+        EventKind::Connect(_) => panic!("a shard raises no connect"),
+        EventKind::Connected => "connected".to_owned(),
+        EventKind::Disconnected { reason } => format!("disconnected {reason:?}"),
+        EventKind::User { name, content } => {
+            let data = String::from_utf8_lossy(&content.payload.data);
+            format!("{name} {} {data}", content.payload.data_type.name())
+        }
+        EventKind::Joined { group } => format!("joined {group}"),
+        EventKind::Left { group } => format!("left {group}"),
+    };
+    let user = event.user.as_ref().map(|user| format!(" of {user}"));
+    let (connection, user) = (&event.connection_id, user.unwrap_or_default());
+    format!("{connection}{user}/{} {what}", event.id)
+}
+
 fn sent(command: &Command) -> String {
     match &command.action {
         Action::Send { to, .. } => {
@@ -617,16 +764,21 @@ fn sent(command: &Command) -> String {
 
 /// Puts a frame together as its receiver gets it.
 fn whole(frame: &Frame, sequence_id: u64) -> String {
-    let payload = String::from_utf8_lossy(frame.payload());
-    match frame.envelope() {
+    let payload = frame.payload();
+    let bytes = match frame.envelope() {
         None => {
             assert_eq!(sequence_id, 0, "a number without a place for it");
-            payload.into_owned()
+            payload.to_vec()
         }
         Some(envelope) => {
             let head = envelope.head(payload.len(), sequence_id);
-            String::from_utf8_lossy(head.as_bytes()).into_owned() + &payload
+            [head.as_bytes(), payload].concat()
         }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => text,
+        Ok(text) => text.as_bytes().escape_ascii().to_string(),
+        Err(error) => error.into_bytes().escape_ascii().to_string(),
     }
 }
 
@@ -681,6 +833,7 @@ fn fault(name: &str) -> Fault {
         "invalid_utf8" => Fault::InvalidUtf8,
         "too_large" => Fault::MessageTooLarge,
         "queue_full" => Fault::OutboundQueueFull,
+        "throttled" => Fault::Throttled,
         name => panic!("no such fault: {name}"),
     }
 }

@@ -1,11 +1,13 @@
 //! From settings as they were written to the checked configuration.
 
+mod events;
+mod firewall;
 mod listeners;
+mod network;
+mod upstream;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
-
-use ipnet::IpNet;
 
 use super::auth::AudienceHost;
 use super::endpoint::Endpoint;
@@ -17,7 +19,10 @@ use super::section::{Field, Section};
 use super::tree::{Table, Value};
 use super::{Config, SHARDS_MAX};
 
+use events::{Surroundings, read_event_listeners, read_handlers};
+pub(super) use firewall::{count_word, traffic_word};
 use listeners::{Bound, read_listeners};
+use upstream::read_upstream;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -64,15 +69,22 @@ pub(super) fn check(
     if let Some(rest) = root.take("rest") {
         read_rest(rest.section()?, &mut config)?;
     }
-    root.read("hubs", &mut config.hubs, read_hubs)?;
+    root.read("upstream", &mut config.upstream, |field| {
+        read_upstream(field.section()?)
+    })?;
+    let around = Surroundings {
+        environment,
+        private: config.private_addresses(),
+    };
+    root.read("hubs", &mut config.hubs, |field| read_hubs(field, around))?;
     if let Some(limits) = root.take("limits") {
         read_limits(limits.section()?, &mut config)?;
     }
     if let Some(network) = root.take("network") {
-        let mut section = network.section()?;
-        let proxies = &mut config.network.trusted_proxies;
-        section.read("trusted_proxies", proxies, read_networks)?;
-        section.finish()?;
+        network::read_network(network.section()?, &mut config.network)?;
+    }
+    if let Some(firewall) = root.take("firewall") {
+        firewall::read_firewall(firewall.section()?, &mut config.firewall)?;
     }
     if let Some(logging) = root.take("logging") {
         read_logging(logging.section()?, &mut config)?;
@@ -89,14 +101,8 @@ pub(super) fn check(
 }
 
 fn refuse_known_key_beyond_loopback(config: &Config, bound: &[Bound]) -> Result<(), ConfigError> {
-    let Some(setting) = config.keys.development_key_setting() else {
-        return Ok(());
-    };
-    if config.auth.allow_development_key {
-        return Ok(());
-    }
     for (address, place) in bound {
-        if !address.ip().to_canonical().is_loopback() {
+        if let Some(setting) = known_key_at(config, *address) {
             return Err(place.refuse(format!(
                 "refusing to listen on {address} with the development key that everybody knows; set {setting} (see \
                  `hubwire keygen`) or, in a throw-away container, pass --allow-development-key"
@@ -104,6 +110,15 @@ fn refuse_known_key_beyond_loopback(config: &Config, bound: &[Bound]) -> Result<
         }
     }
     Ok(())
+}
+
+/// Returns the setting that holds the development key, if one does and must not while an address is listened on.
+pub(super) fn known_key_at(config: &Config, address: SocketAddr) -> Option<&'static str> {
+    let is_allowed = config.auth.allow_development_key || address.ip().to_canonical().is_loopback();
+    match is_allowed {
+        true => None,
+        false => config.keys.development_key_setting(),
+    }
 }
 
 fn read_endpoints(field: Field) -> Result<Vec<Endpoint>, ConfigError> {
@@ -120,20 +135,6 @@ fn read_endpoints(field: Field) -> Result<Vec<Endpoint>, ConfigError> {
         }
     }
     Ok(endpoints)
-}
-
-fn read_networks(field: Field) -> Result<Vec<IpNet>, ConfigError> {
-    let mut networks = Vec::new();
-    for item in field.list()? {
-        let text = item.text()?;
-        let network = text
-            .parse()
-            .or_else(|_| text.parse().map(|addr: IpAddr| addr.into()));
-        networks.push(network.map_err(|_| {
-            item.refuse("is neither an address nor a network such as \"10.0.0.0/8\"")
-        })?);
-    }
-    Ok(networks)
 }
 
 fn read_keys(
@@ -230,7 +231,7 @@ fn read_rest(mut section: Section, config: &mut Config) -> Result<(), ConfigErro
     section.finish()
 }
 
-fn read_hubs(field: Field) -> Result<Hubs, ConfigError> {
+fn read_hubs(field: Field, around: Surroundings<'_>) -> Result<Hubs, ConfigError> {
     let mut hubs = Hubs::default();
     for (name, field) in field.section()?.take_all() {
         if name != DEFAULT_HUB && !is_hub_name(&name) {
@@ -238,7 +239,7 @@ fn read_hubs(field: Field) -> Result<Hubs, ConfigError> {
                 "{name:?} is no hub name, which is a letter and then up to 127 letters, digits or _ ` , . [ ]"
             )));
         }
-        hubs.set(&name, read_hub(field.section()?)?);
+        hubs.set(&name, read_hub(field.section()?, around)?);
     }
     Ok(hubs)
 }
@@ -259,7 +260,7 @@ pub(super) fn lower_hub_names(settings: &mut Table) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn read_hub(mut section: Section) -> Result<HubConfig, ConfigError> {
+fn read_hub(mut section: Section, around: Surroundings<'_>) -> Result<HubConfig, ConfigError> {
     let mut hub = HubConfig::default();
     let policy = &mut hub.anonymous_connect_policy;
     section.read("anonymous_connect_policy", policy, |field| {
@@ -301,6 +302,12 @@ fn read_hub(mut section: Section) -> Result<HubConfig, ConfigError> {
     ] {
         section.read(key, is_on, |field| field.truth())?;
     }
+    section.read("event_handlers", &mut hub.event_handlers, |field| {
+        read_handlers(field, around)
+    })?;
+    section.read("event_listeners", &mut hub.event_listeners, |field| {
+        read_event_listeners(field, around)
+    })?;
     section.finish()?;
     Ok(hub)
 }

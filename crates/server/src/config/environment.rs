@@ -41,6 +41,11 @@ fn check_shape(keys: &[&str], place: &Place) -> Result<(), ConfigError> {
              the first one can be set by {LISTEN}"
         )));
     }
+    if let ["hubs", _, list @ ("event_handlers" | "event_listeners"), ..] = keys {
+        return Err(place.refuse(format!(
+            "`{list}` is a list of tables, which belongs in the file"
+        )));
+    }
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::event_handler::EventHandlerConfig;
+use super::event_listener::EventListenerConfig;
+
 /// Name of the entry that every hub without its own entry uses.
 pub(super) const DEFAULT_HUB: &str = "_default";
 
@@ -59,6 +62,14 @@ pub struct HubConfig {
     ///
     /// Default: true.
     pub invocation: bool,
+    /// Lists the webhooks that the hub's events are sent to; the first that matches an event gets it.
+    ///
+    /// Default: none.
+    pub event_handlers: Vec<EventHandlerConfig>,
+    /// Lists the streams that the hub's events are copied to; all that match an event get it.
+    ///
+    /// Default: none.
+    pub event_listeners: Vec<EventListenerConfig>,
 }
 
 impl Default for HubConfig {
@@ -76,6 +87,8 @@ impl Default for HubConfig {
             streaming: true,
             group_state: true,
             invocation: true,
+            event_handlers: Vec::new(),
+            event_listeners: Vec::new(),
         }
     }
 }

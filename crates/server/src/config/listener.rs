@@ -15,7 +15,7 @@ pub struct ListenerConfig {
     pub bind: Vec<SocketAddr>,
     /// Says what is answered here.
     ///
-    /// Default: clients, REST and health.
+    /// Default: clients, REST, tunnels and health.
     pub roles: Roles,
     /// Encrypts the sockets when set.
     ///
@@ -44,6 +44,8 @@ pub struct Roles {
     pub client: bool,
     /// REST calls are answered. Default: true.
     pub rest: bool,
+    /// Tunnels may connect. Default: true.
+    pub tunnel: bool,
     /// The health routes are answered. Default: true.
     pub health: bool,
     /// `/metrics` is answered, to anyone who asks. Default: false.
@@ -55,6 +57,7 @@ impl Roles {
     pub const NONE: Self = Self {
         client: false,
         rest: false,
+        tunnel: false,
         health: false,
         metrics: false,
     };
@@ -65,6 +68,7 @@ impl Default for Roles {
         Self {
             client: true,
             rest: true,
+            tunnel: true,
             health: true,
             metrics: false,
         }
@@ -82,6 +86,16 @@ pub struct TlsConfig {
     ///
     /// Default: 1.2. Raise it to 1.3 when all clients speak it.
     pub min_version: TlsVersion,
+    /// Asks clients for a certificate, which handlers of the event `connect` get to see.
+    ///
+    /// Default: false. A client without one is let in all the same: the handler decides. Any certificate is accepted, self-signed
+    /// ones too, as long as the client has its key and there is no `client_ca`.
+    pub request_client_certificate: bool,
+    /// Names the PEM file with the authorities that vouch for clients' certificates; relative to the working directory. Asks for
+    /// certificates, and refuses those of others during the TLS handshake.
+    ///
+    /// Default: none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Names a version of TLS.

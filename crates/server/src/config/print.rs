@@ -1,5 +1,8 @@
 //! The configuration written as TOML.
 
+mod access;
+mod events;
+
 use std::fmt::{self, Write};
 
 use super::Config;
@@ -9,6 +12,7 @@ use super::listener::{ListenerConfig, Roles, TlsVersion};
 use super::logging::{Level, LogCategory, LogFormat};
 use super::overlay::word;
 use super::secret::{DEVELOPMENT_KEY, Keys, Secret};
+use super::upstream::{PrivateAddressPolicy, UpstreamConfig};
 use super::value::{format_duration, format_size};
 
 /// Writes the whole configuration as TOML that loads back, secrets excepted.
@@ -71,18 +75,14 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         "cors = {{ allowed_origins = {} }}",
         quoted_list(origins)
     )?;
+    write_upstream(out, &config.upstream)?;
     write_hub(out, DEFAULT_HUB, config.hubs.default_hub())?;
     for (name, hub) in config.hubs.iter() {
         write_hub(out, name, hub)?;
     }
     write_limits(out, config)?;
-    writeln!(out, "\n[network]")?;
-    let proxies = config.network.trusted_proxies.iter();
-    writeln!(
-        out,
-        "trusted_proxies = {}",
-        quoted_list(proxies.map(ToString::to_string))
-    )?;
+    access::write_network(out, &config.network)?;
+    access::write_firewall(out, &config.firewall)?;
     let categories = config
         .logging
         .categories
@@ -106,12 +106,14 @@ fn write_listener(out: &mut String, listener: &ListenerConfig) -> fmt::Result {
     let Roles {
         client,
         rest,
+        tunnel,
         health,
         metrics,
     } = listener.roles;
     let roles = [
         ("client", client),
         ("rest", rest),
+        ("tunnel", tunnel),
         ("health", health),
         ("metrics", metrics),
     ];
@@ -132,10 +134,19 @@ fn write_listener(out: &mut String, listener: &ListenerConfig) -> fmt::Result {
             quoted(&tls.key.to_string_lossy()),
         );
         let min_version = quoted(word(TlsVersion::WORDS, tls.min_version));
-        writeln!(
+        let requested = tls.request_client_certificate;
+        write!(
             out,
-            "tls = {{ cert = {cert}, key = {key}, min_version = {min_version} }}"
+            "tls = {{ cert = {cert}, key = {key}, min_version = {min_version}, request_client_certificate = {requested}"
         )?;
+        if let Some(client_ca) = &tls.client_ca {
+            write!(
+                out,
+                ", client_ca = {}",
+                quoted(&client_ca.to_string_lossy())
+            )?;
+        }
+        writeln!(out, " }}")?;
     }
     Ok(())
 }
@@ -206,7 +217,50 @@ fn write_hub(out: &mut String, name: &str, hub: &HubConfig) -> fmt::Result {
     )?;
     writeln!(out, "streaming = {}", hub.streaming)?;
     writeln!(out, "group_state = {}", hub.group_state)?;
-    writeln!(out, "invocation = {}", hub.invocation)
+    writeln!(out, "invocation = {}", hub.invocation)?;
+    for handler in &hub.event_handlers {
+        events::write_handler(out, &name, handler)?;
+    }
+    for listener in &hub.event_listeners {
+        events::write_listener(out, &name, listener)?;
+    }
+    Ok(())
+}
+
+fn write_upstream(out: &mut String, upstream: &UpstreamConfig) -> fmt::Result {
+    let delays = upstream.retry_delays.iter();
+    writeln!(out, "\n[upstream]")?;
+    writeln!(
+        out,
+        "request_origins = {}",
+        quoted_list(upstream.request_origins.iter().cloned())
+    )?;
+    writeln!(out, "timeout = \"{}\"", format_duration(upstream.timeout))?;
+    writeln!(
+        out,
+        "retry_delays = {}",
+        quoted_list(delays.map(|delay| format_duration(*delay)))
+    )?;
+    writeln!(
+        out,
+        "response_body_max = \"{}\"",
+        format_size(upstream.response_body_max)
+    )?;
+    writeln!(
+        out,
+        "private_addresses = {}",
+        quoted(word(
+            PrivateAddressPolicy::WORDS,
+            upstream.private_addresses
+        ))
+    )?;
+    writeln!(out, "validate_on_load = {}", upstream.validate_on_load)?;
+    writeln!(
+        out,
+        "requests_per_host_max = {}",
+        upstream.requests_per_host_max
+    )?;
+    writeln!(out, "notifications_max = {}", upstream.notifications_max)
 }
 
 fn write_limits(out: &mut String, config: &Config) -> fmt::Result {

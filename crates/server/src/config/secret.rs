@@ -33,6 +33,48 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Holds a secret together with the text that stands for it in the file, references included.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText {
+    written: String,
+    secret: Secret,
+}
+
+impl SecretText {
+    /// Wraps a secret that was written as it is.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            written: text.clone(),
+            secret: Secret(text),
+        }
+    }
+
+    /// Joins the parts of a text.
+    pub(super) fn of_parts(written: &str, parts: &[Part]) -> Self {
+        Self {
+            written: written.to_owned(),
+            secret: joined(parts),
+        }
+    }
+
+    /// Returns what the text stands for.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Returns the text with its references, which may hold secrets between them.
+    pub(super) fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Holds the keys that sign and verify tokens.
 ///
 /// Each has at least 32 UTF-8 bytes, no `;`, no control character and no white space at either end.
@@ -80,22 +122,52 @@ impl Default for Keys {
     }
 }
 
+/// A part of a text that may refer to secrets.
+pub(super) enum Part {
+    /// Text as it was written.
+    Written(String),
+    /// What a reference stands for.
+    Referenced(String),
+}
+
 /// Follows the references to environment variables and files that a secret may be or contain.
 ///
 /// What a reference stands for is not searched again. The error never holds a part of the secret.
 pub(super) fn resolve(text: &str, environment: &[(String, String)]) -> Result<Secret, String> {
-    let mut resolved = String::new();
+    resolve_parts(text, environment).map(|parts| joined(&parts))
+}
+
+/// Follows the references likewise, and keeps apart what they stand for.
+pub(super) fn resolve_parts(
+    text: &str,
+    environment: &[(String, String)],
+) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, reference)) = rest.split_once("${") {
         let Some((reference, after)) = reference.split_once('}') else {
             return Err(UNKNOWN_REFERENCE.to_owned());
         };
-        resolved.push_str(before);
-        resolved.push_str(&follow(reference, environment)?);
+        parts.push(Part::Written(before.to_owned()));
+        parts.push(Part::Referenced(follow(reference, environment)?));
         rest = after;
     }
-    resolved.push_str(rest);
-    Ok(Secret(resolved))
+    parts.push(Part::Written(rest.to_owned()));
+    Ok(parts)
+}
+
+/// Returns the files that the references in a text name, readable or not.
+pub(super) fn referenced_files(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${file:")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}').map(|(path, _)| path))
+}
+
+fn joined(parts: &[Part]) -> Secret {
+    let texts = parts.iter().map(|part| match part {
+        Part::Written(text) | Part::Referenced(text) => text.as_str(),
+    });
+    Secret(texts.collect())
 }
 
 const UNKNOWN_REFERENCE: &str = "after `${` comes `env:NAME}` or `file:/path}`; a secret that \

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, Place};
-use super::secret::{Secret, resolve};
+use super::secret::{Part, Secret, SecretText, resolve, resolve_parts};
 use super::tree::{Node, Table, Value, parse_value};
 use super::value::{format_duration, format_size, nearest, parse_duration, parse_size};
 
 /// Takes known settings out of a table; what is left at the end is unknown.
 pub(super) struct Section {
     path: String,
+    place: Place,
     entries: Table,
     known: Vec<&'static str>,
 }
@@ -21,6 +22,7 @@ impl Section {
     pub(super) fn root(entries: Table) -> Self {
         Self {
             path: String::new(),
+            place: Place::Default,
             entries,
             known: Vec::new(),
         }
@@ -59,6 +61,11 @@ impl Section {
             };
             (key, field)
         })
+    }
+
+    /// Refuses the section as a whole.
+    pub(super) fn refuse(&self, what_is_wrong: &str) -> ConfigError {
+        self.place.refuse(format!("{} {what_is_wrong}", self.path))
     }
 
     /// Refuses what nobody took.
@@ -119,6 +126,7 @@ impl Field {
         match self.node.value {
             Value::Table(entries) => Ok(Section {
                 path: self.path,
+                place: self.node.place,
                 entries,
                 known: Vec::new(),
             }),
@@ -139,6 +147,14 @@ impl Field {
             }
             Value::Untyped(text) => Ok(text.clone()),
             _ => Err(self.refuse("expected text in quotes")),
+        }
+    }
+
+    /// Reads a text that is not empty.
+    pub(super) fn filled_text(&self) -> Result<String, ConfigError> {
+        match self.text()? {
+            text if text.is_empty() => Err(self.refuse("expected text that is not empty")),
+            text => Ok(text),
         }
     }
 
@@ -164,16 +180,46 @@ impl Field {
             .map_err(|reason| self.place().refuse(format!("{}: {reason}", self.path)))
     }
 
+    /// Reads a secret, follows its references, and keeps what was written with it.
+    pub(super) fn secret_text(
+        &self,
+        environment: &[(String, String)],
+    ) -> Result<SecretText, ConfigError> {
+        let (written, parts) = self.secret_parts(environment)?;
+        Ok(SecretText::of_parts(&written, &parts))
+    }
+
+    /// Reads a text with references to secrets, which are followed and kept apart from the rest.
+    pub(super) fn secret_parts(
+        &self,
+        environment: &[(String, String)],
+    ) -> Result<(String, Vec<Part>), ConfigError> {
+        let Value::Text(text) = &self.node.value else {
+            return Err(self.refuse_unseen("is no text; write it in quotes"));
+        };
+        let parts = resolve_parts(text, environment)
+            .map_err(|reason| self.place().refuse(format!("{}: {reason}", self.path)))?;
+        Ok((text.clone(), parts))
+    }
+
+    /// Reads one of a closed set of words, whatever their letter case.
+    pub(super) fn name<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        self.choose(&self.text()?.to_ascii_lowercase(), words)
+    }
+
     /// Reads one of a closed set of words.
     pub(super) fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
-        let text = self.text()?;
+        self.choose(&self.text()?, words)
+    }
+
+    fn choose<T: Copy>(&self, text: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
         for (word, value) in words {
             if *word == text {
                 return Ok(*value);
             }
         }
         let names = || words.iter().map(|(word, _)| *word);
-        Err(match nearest(&text, names()) {
+        Err(match nearest(text, names()) {
             Some(name) => self.refuse(&format!("did you mean {name:?}?")),
             None => self.refuse(&format!("expected one of {}", listed(names()))),
         })
@@ -258,6 +304,29 @@ impl Field {
                     },
                 )
             }
+        }
+    }
+
+    /// Reads a list of tables.
+    pub(super) fn tables(self) -> Result<Vec<Section>, ConfigError> {
+        // A secret may have been written to the wrong place, so the value is not shown.
+        let wrong = self.refuse_unseen(&format!(
+            "is a list of tables, each under [[{}]]",
+            self.path
+        ));
+        if !matches!(self.node.value, Value::List(_)) {
+            return Err(wrong);
+        }
+        self.list()?.into_iter().map(Self::section).collect()
+    }
+
+    /// Reads a list of at most so many.
+    pub(super) fn list_of_at_most(self, most: usize) -> Result<Vec<Field>, ConfigError> {
+        let too_long = self.refuse_unseen(&format!("has more than {most} items"));
+        let items = self.list()?;
+        match items.len() <= most {
+            true => Ok(items),
+            false => Err(too_long),
         }
     }
 

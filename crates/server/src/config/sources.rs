@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::logging::{Level, LogFormat};
-use super::secret::Secret;
+use super::secret::{Secret, referenced_files};
 
 /// Holds what a configuration is made of, weakest first: file, environment, flags.
 #[derive(Clone, Default)]
@@ -16,6 +16,29 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Holds what flags set.
     pub overrides: Overrides,
+}
+
+impl Sources {
+    /// Returns the files that a configuration from here depends on: the configuration file, and those that its secrets refer to,
+    /// readable or not. Certificates are not among them.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.file.iter().cloned().collect();
+        let text = files
+            .first()
+            .and_then(|path| std::fs::read_to_string(path).ok());
+        let variables = self.environment.iter();
+        let variables = variables.filter(|(name, _)| name.starts_with("HUBWIRE_"));
+        let key = self.overrides.access_key.as_ref();
+        let texts = text
+            .iter()
+            .chain(variables.map(|(_, value)| value))
+            .map(String::as_str)
+            .chain(key.map(Secret::expose));
+        for path in texts.flat_map(referenced_files) {
+            files.push(path.into());
+        }
+        files
+    }
 }
 
 impl fmt::Debug for Sources {

@@ -27,6 +27,7 @@ impl RestError {
             ErrorCode::UserNotExisted => "User",
             ErrorCode::BadRequest
             | ErrorCode::Unauthorized
+            | ErrorCode::Forbidden
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
             | ErrorCode::UserNotExistedWarning

@@ -132,11 +132,7 @@ impl ShardLoop {
                 && !ahead.clients.contains(&key.slot)
             {
                 socket.is_paused = false;
-                self.guarded(|shard| {
-                    shard.current = Some(key);
-                    shard.decode_input(now, key);
-                    shard.read(now, key, true);
-                });
+                self.guarded(|shard| shard.read_on(now, key));
             }
         }
     }

@@ -37,12 +37,12 @@ impl ShardLoop {
             let Some(socket) = self.socket(key) else {
                 return true;
             };
+            if socket.is_unread() {
+                return true;
+            }
             let Some(io) = &mut socket.io else {
                 return true;
             };
-            if socket.is_paused {
-                return true;
-            }
             match io.read(buffer) {
                 Ok(0) => {
                     // A client that has ended its side may still read, such as the answer to its close frame.
@@ -78,6 +78,11 @@ impl ShardLoop {
         if socket.is_deaf || bytes.is_empty() {
             return;
         }
+        if socket.is_unread() {
+            // It came with the upgrade.
+            socket.input.extend_from_slice(bytes);
+            return;
+        }
         if socket.input.is_empty() {
             let consumed = self.decode(now, key, bytes);
             if consumed < bytes.len()
@@ -90,6 +95,15 @@ impl ShardLoop {
         socket.input.extend_from_slice(bytes);
         if socket.input.len() >= socket.needed {
             self.decode_input(now, key);
+        }
+    }
+
+    /// Reads from a socket again that was not read for a while.
+    pub(super) fn read_on(&mut self, now: Time, key: ConnectionKey) {
+        self.current = Some(key);
+        if self.socket(key).is_some_and(|socket| !socket.is_unread()) {
+            self.decode_input(now, key);
+            self.read(now, key, true);
         }
     }
 
@@ -124,7 +138,7 @@ impl ShardLoop {
                     self.event(now, key, event);
                     match self.socket(key) {
                         Some(socket) if socket.is_deaf => return bytes.len(),
-                        Some(socket) if socket.is_paused => break,
+                        Some(socket) if socket.is_unread() => break,
                         Some(_) => {}
                         None => return bytes.len(),
                     }
@@ -135,7 +149,7 @@ impl ShardLoop {
                     break;
                 }
                 Err(error) => {
-                    self.deafen(now, key, error);
+                    self.deafen(now, key, fault_of(error));
                     return bytes.len();
                 }
             }
@@ -149,6 +163,11 @@ impl ShardLoop {
 
     pub(super) fn event(&mut self, now: Time, key: ConnectionKey, event: Event<'_>) {
         match event {
+            Event::Message { payload, .. }
+                if self.passes.count(key.slot, payload.len(), now).is_err() =>
+            {
+                self.deafen(now, key, Fault::Throttled);
+            }
             Event::Message { kind, payload } => {
                 let kind = match kind {
                     MessageKind::Text => WireKind::Text,
@@ -175,24 +194,27 @@ impl ShardLoop {
         }
     }
 
-    /// Stops listening to a client whose frames cannot be understood any more.
-    pub(super) fn deafen(&mut self, now: Time, key: ConnectionKey, error: DecodeError) {
+    /// Stops listening to a client that did wrong.
+    pub(super) fn deafen(&mut self, now: Time, key: ConnectionKey, fault: Fault) {
         if let Some(socket) = self.socket(key) {
             socket.is_deaf = true;
             socket.input = Vec::new();
         }
-        let fault = match error {
-            DecodeError::TooLarge => Fault::MessageTooLarge,
-            DecodeError::InvalidUtf8 => Fault::InvalidUtf8,
-            DecodeError::ReservedBits
-            | DecodeError::UnknownOpcode
-            | DecodeError::Unmasked
-            | DecodeError::InvalidControl
-            | DecodeError::UnexpectedContinuation
-            | DecodeError::ExpectedContinuation
-            | DecodeError::InvalidClose => Fault::InvalidFrame,
-        };
         self.mark_dirty(key);
         self.handle(now, Input::Fault { key, fault });
+    }
+}
+
+fn fault_of(error: DecodeError) -> Fault {
+    match error {
+        DecodeError::TooLarge => Fault::MessageTooLarge,
+        DecodeError::InvalidUtf8 => Fault::InvalidUtf8,
+        DecodeError::ReservedBits
+        | DecodeError::UnknownOpcode
+        | DecodeError::Unmasked
+        | DecodeError::InvalidControl
+        | DecodeError::UnexpectedContinuation
+        | DecodeError::ExpectedContinuation
+        | DecodeError::InvalidClose => Fault::InvalidFrame,
     }
 }

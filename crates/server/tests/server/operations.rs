@@ -51,6 +51,10 @@ async fn each_listener_answers_for_its_roles_only() {
         },
         Roles { rest: true, ..none },
         Roles {
+            tunnel: true,
+            ..none
+        },
+        Roles {
             health: true,
             ..none
         },
@@ -72,16 +76,18 @@ async fn each_listener_answers_for_its_roles_only() {
     let requests = [
         "/client/hubs/chat",
         "/api/hubs/chat/:send",
+        "/server/tunnel",
         "/api/health",
         "/healthz",
         "/readyz",
         "/metrics",
     ];
     let table = [
-        [400, 404, 404, 404, 404, 404],
-        [404, 405, 404, 404, 404, 404],
-        [404, 404, 200, 200, 200, 404],
-        [404, 404, 404, 404, 404, 200],
+        [400, 404, 404, 404, 404, 404, 404],
+        [404, 405, 404, 404, 404, 404, 404],
+        [404, 404, 400, 404, 404, 404, 404],
+        [404, 404, 404, 200, 200, 200, 404],
+        [404, 404, 404, 404, 404, 404, 200],
     ];
     for (listener, statuses) in service.server.listeners().iter().zip(table) {
         for (path, status) in requests.iter().zip(statuses) {

@@ -1,5 +1,9 @@
 //! A service of the test's own, clients that check every frame, and REST calls.
 
+pub(crate) mod events;
+#[path = "../../../upstream/tests/upstream/support/handler.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of the other crate")]
+pub(crate) mod handler;
 pub(crate) mod metrics;
 pub(crate) mod protobuf;
 pub(crate) mod pubsub;
@@ -22,6 +26,8 @@ use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
 
 /// Bound of every wait. A test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// What the shared test handler calls it.
+pub(crate) const LONG: Duration = PATIENCE;
 pub(crate) const JSON: &str = "json.webpubsub.azure.v1";
 pub(crate) const ALL_ROLES: [&str; 2] = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"];
 
@@ -311,6 +317,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn send_text(&mut self, text: impl Into<String>) {
         self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// Sends a text unless the socket is gone.
+    pub(crate) async fn try_send_text(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.ok();
     }
 
     pub(crate) async fn send_binary(&mut self, bytes: &[u8]) {

@@ -287,6 +287,8 @@ impl Secure {
                 cert: files.cert(),
                 key: files.key(),
                 min_version: TlsVersion::V1_2,
+                request_client_certificate: false,
+                client_ca: None,
             });
             change(config);
         })

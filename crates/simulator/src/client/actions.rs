@@ -14,6 +14,14 @@ const TTLS: [u16; 6] = [0, 0, 0, 1, 3, 300];
 /// Milliseconds that a stream may be idle.
 const IDLE_TIMEOUTS: [u32; 3] = [150, 5_000, 300_000];
 
+/// Types of data.
+pub(crate) const DATA_TYPES: [DataType; 4] = [
+    DataType::Json,
+    DataType::Text,
+    DataType::Binary,
+    DataType::Protobuf,
+];
+
 impl Client {
     /// Makes up many fragments of a stream that is open, as far as the client knows.
     pub(crate) fn act_much(&mut self, random: &mut Random) -> Vec<ClientFrame> {
@@ -24,11 +32,32 @@ impl Client {
         }
     }
 
+    /// Makes up so much behind an event that the service does not read all of it.
+    pub(crate) fn act_behind_event(&mut self, random: &mut Random) -> Vec<ClientFrame> {
+        if self.subprotocol == Subprotocol::Simple {
+            return Vec::new();
+        }
+        if random.percent(10) {
+            let padding = 150 * 1024;
+            return (0..6).map(|_| self.event(random, padding)).collect();
+        }
+        let mut frames = vec![self.event(random, 1)];
+        for _ in 0..random.between(50, 90) {
+            frames.push(match random.below(10) {
+                0 => ClientFrame::Ping,
+                1 => self.event(random, 1),
+                2 => self.publication(random, 1),
+                _ => self.membership(random),
+            });
+        }
+        frames
+    }
+
     /// Makes up a frame.
     pub(crate) fn act(
         &mut self,
         random: &mut Random,
-        weights: &[u32; 8],
+        weights: &[u32; 10],
         len_max: usize,
     ) -> ClientFrame {
         if self.subprotocol == Subprotocol::Simple {
@@ -46,6 +75,8 @@ impl Client {
             4 if self.subprotocol.is_reliable() => self.sequence_ack(random),
             5 => self.again(random).unwrap_or(ClientFrame::Ping),
             6 if random.percent(10) => ClientFrame::Nonsense,
+            8 => self.event(random, len_max),
+            9 => self.invocation(random, len_max),
             _ => ClientFrame::Ping,
         }
     }
@@ -60,12 +91,7 @@ impl Client {
     }
 
     fn publication(&mut self, random: &mut Random, len_max: usize) -> ClientFrame {
-        let data_type = random.pick(&[
-            DataType::Json,
-            DataType::Text,
-            DataType::Binary,
-            DataType::Protobuf,
-        ]);
+        let data_type = random.pick(&DATA_TYPES);
         let frame = ClientFrame::Send {
             group: random.pick(&GROUPS),
             data_type,
@@ -75,6 +101,43 @@ impl Client {
             ack_id: self.ack_id(random),
         };
         self.asked(frame)
+    }
+
+    fn event(&mut self, random: &mut Random, len_max: usize) -> ClientFrame {
+        let data_type = random.pick(&DATA_TYPES);
+        let frame = ClientFrame::Event {
+            data_type,
+            data: self.payload(random, data_type, len_max),
+            ack_id: self.ack_id(random),
+        };
+        self.asked(frame)
+    }
+
+    /// Invokes something, or gives an invocation up.
+    fn invocation(&mut self, random: &mut Random, len_max: usize) -> ClientFrame {
+        let open: Vec<&String> = self.invocations.iter().collect();
+        let open = random.choose(&open).cloned();
+        if let Some(id) = open.clone()
+            && random.percent(20)
+        {
+            self.invocations.remove(&id);
+            return ClientFrame::Cancel { id };
+        }
+        let id = match open {
+            // Either it is still open, or its client has no way to know.
+            Some(id) if random.percent(10) => id,
+            _ => {
+                self.next_invocation += 1;
+                format!("i{}.{}", self.number, self.next_invocation)
+            }
+        };
+        self.invocations.insert(id.clone());
+        let data_type = random.pick(&DATA_TYPES);
+        ClientFrame::Invoke {
+            id,
+            data_type,
+            data: self.payload(random, data_type, len_max),
+        }
     }
 
     /// Makes a payload that there is only one of.

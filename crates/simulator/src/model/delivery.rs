@@ -17,6 +17,8 @@ use crate::wire::{Part, ServiceFrame};
 pub(crate) enum Source {
     Client(usize),
     Rest,
+    /// A handler answers an event of a client.
+    Handler(usize),
 }
 
 /// A message that was published.
@@ -39,7 +41,7 @@ impl Publication {
     pub(super) fn source(&self) -> impl Iterator<Item = usize> + use<> {
         match self.from {
             Source::Client(number) => Some(number),
-            Source::Rest => None,
+            Source::Rest | Source::Handler(_) => None,
         }
         .into_iter()
     }
@@ -141,22 +143,12 @@ impl Model {
     /// Publishes a message, and expects it in the publisher's own shard, if it has one.
     pub(crate) fn publish(&mut self, publication: Publication) -> usize {
         let index = self.publications.len();
-        match &publication.part {
-            Some(Part {
-                stream,
-                end: Some(_),
-                ..
-            }) => {
-                self.by_end.insert(stream.clone(), index);
-            }
-            _ => {
-                self.by_payload.insert(publication.data.clone(), index);
-            }
-        }
-        let is_of_client = matches!(publication.from, Source::Client(_));
+        let from = publication.from;
         self.publications.push(publication);
-        if is_of_client {
+        if matches!(from, Source::Client(_)) {
             self.turn.published.push(index);
+        }
+        if from != Source::Rest {
             self.reach(index, self.turn.shard);
         }
         index
@@ -167,20 +159,17 @@ impl Model {
         let ServiceFrame::Data(data) = frame else {
             return broken(Promise::Unchanged, [], format!("{frame:?} is handed on"));
         };
-        let index = match &data.part {
-            Some(Part {
-                stream,
-                end: Some(_),
-                ..
-            }) => self.by_end.get(stream),
-            _ => self.by_payload.get(&data.data),
+        let is_it = |publication: &Publication| match (&data.part, &publication.part) {
+            (Some(Part { end: Some(_), .. }), Some(part)) => {
+                publication.is_end() && data.stream() == Some(&part.stream)
+            }
+            _ => !publication.is_end() && publication.data == data.data,
         };
-        let place = index.and_then(|index| {
-            self.turn
-                .published
-                .iter()
-                .position(|published| published == index)
-        });
+        let place = self
+            .turn
+            .published
+            .iter()
+            .position(|&published| is_it(&self.publications[published]));
         match place {
             Some(place) => Ok(self.turn.published.remove(place)),
             None => broken(
@@ -334,6 +323,8 @@ impl Model {
         connection.last_heard = now;
         connection.awaits_connected = true;
         self.turn.recovering = Some(number);
+        self.new_socket_is_read(number);
+        self.call_invocations_off(number);
         true
     }
 

@@ -62,11 +62,16 @@ impl Model {
     pub(super) fn sent_states(&mut self, number: usize, states: &States) -> Checked {
         // What came while there was no socket may be of a time when it watched.
         let is_replay = self.turn.recovering == Some(number);
-        let watched = &mut self.connections[number].watched;
+        // So may what follows from the first of several frames that had to wait.
         let group = states.group.as_str();
+        let mut unwatched = self.turn.unwatched.iter();
+        let has_watched =
+            unwatched.any(|(client, unwatched)| *client == number && *unwatched == group);
+        let watched = &mut self.connections[number].watched;
         match watched.iter_mut().find(|(watched, _)| **watched == group) {
             Some((_, has_seen)) if states.is_snapshot => *has_seen = true,
             Some((_, true)) => {}
+            _ if has_watched => {}
             Some((_, false)) => {
                 return broken(
                     Promise::GroupStateConverges,

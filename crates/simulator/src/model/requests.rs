@@ -16,18 +16,15 @@ use crate::wire::{ClientFrame, ServiceFrame};
 const FORBIDDEN: &str = "Forbidden";
 
 impl Model {
-    /// A frame of a client is read.
-    pub(crate) fn client_frame(&mut self, number: usize, frame: &ClientFrame) {
-        if !self.connections[number].is_linked() {
-            return;
-        }
+    /// A frame of a client is handled.
+    pub(super) fn handle_frame(&mut self, number: usize, frame: &ClientFrame) {
         if self.connections[number].subprotocol == Subprotocol::Simple {
             return self.bare_frame(number, frame);
         }
         match frame {
             ClientFrame::Join { group, .. } => self.acked(number, frame, |model| {
                 model.check(number, Permission::JoinLeaveGroup, group)?;
-                model.connections[number].groups.insert(group);
+                model.join(number, group);
                 Ok(())
             }),
             ClientFrame::Leave { group, .. } => self.acked(number, frame, |model| {
@@ -72,16 +69,27 @@ impl Model {
                 if !model.connections[number].groups.contains(group) {
                     model.check(number, Permission::JoinLeaveGroup, group)?;
                 }
-                model.connections[number]
-                    .watched
-                    .entry(group)
-                    .or_insert(false);
+                let connection = &mut model.connections[number];
+                connection.hides_states |= !connection.is_linked();
+                connection.watched.entry(group).or_insert(false);
                 Ok(())
             }),
             ClientFrame::Unwatch { group, .. } => self.acked(number, frame, |model| {
                 model.connections[number].watched.remove(group);
+                model.unwatched(number, group);
                 Ok(())
             }),
+            ClientFrame::Event {
+                data_type,
+                data,
+                ack_id,
+            } => self.user_event(number, *data_type, data, *ack_id),
+            ClientFrame::Invoke {
+                id,
+                data_type,
+                data,
+            } => self.invoke(number, id, *data_type, data),
+            ClientFrame::Cancel { id } => self.cancel(number, id),
             ClientFrame::SequenceAck(sequence_id) => {
                 if let Some(reliable) = &mut self.connections[number].reliable {
                     reliable.acknowledge(*sequence_id);
@@ -102,17 +110,18 @@ impl Model {
         let ClientFrame::Bare { is_text, data } = frame else {
             return;
         };
+        let data_type = match is_text {
+            true => DataType::Text,
+            false => DataType::Binary,
+        };
         let Some((group, no_echo)) = self.connections[number].raw_publish else {
-            return self.end(number, CloseCategory::EventHandlerNotFound);
+            return self.user_event(number, data_type, data, None);
         };
         if self.check(number, Permission::SendToGroup, group).is_err() {
             return self.end(number, CloseCategory::Unauthorized);
         }
         let publication = Publication {
-            data_type: match is_text {
-                true => DataType::Text,
-                false => DataType::Binary,
-            },
+            data_type,
             data: data.clone(),
             ..self.publication_of(number, group, no_echo)
         };
@@ -146,17 +155,27 @@ impl Model {
     }
 
     /// Ends a membership, and what goes with it.
-    pub(super) fn leave(&mut self, number: usize, group: &str) {
+    pub(super) fn leave(&mut self, number: usize, group: &'static str) {
         let may_watch = self
             .check(number, Permission::JoinLeaveGroup, group)
             .is_ok();
         let connection = &mut self.connections[number];
-        connection.groups.remove(group);
+        let is_left = connection.groups.remove(group);
         if connection.shown.remove(group).is_some() {
             self.turn.state_changes += 1;
         }
         if !may_watch {
             connection.watched.remove(group);
+            self.unwatched(number, group);
+        }
+        if is_left {
+            self.raise_left(number, group);
+        }
+    }
+
+    fn unwatched(&mut self, number: usize, group: &'static str) {
+        if self.turn.handles_held {
+            self.turn.unwatched.push((number, group));
         }
     }
 
@@ -188,14 +207,18 @@ impl Model {
             false => request(self),
         };
         if outcome.is_ok() {
-            let remembered = &mut self.connections[number].remembered;
-            remembered.push_back(ack_id);
-            if remembered.len() > self.settings.remembered_ack_ids {
-                remembered.pop_front();
-            }
+            self.remember(number, ack_id);
         }
         let error = outcome.err().map(str::to_owned);
         self.control(number, ServiceFrame::Ack { ack_id, error });
+    }
+
+    pub(super) fn remember(&mut self, number: usize, ack_id: u64) {
+        let remembered = &mut self.connections[number].remembered;
+        remembered.push_back(ack_id);
+        if remembered.len() > self.settings.remembered_ack_ids {
+            remembered.pop_front();
+        }
     }
 
     pub(super) fn control(&mut self, number: usize, frame: ServiceFrame) {
@@ -225,6 +248,8 @@ impl Model {
         if connection.awaits_connected {
             return self.sent_first(number, frame);
         }
+        self.answer_precedes(number, frame)?;
+        let connection = &mut self.connections[number];
         match frame {
             ServiceFrame::Data(_) | ServiceFrame::States(_) | ServiceFrame::Bare { .. } => {
                 self.sent_message(number, frame, bytes)
@@ -274,6 +299,7 @@ impl Model {
             ServiceFrame::StreamAck { .. }
             | ServiceFrame::StreamNack { .. }
             | ServiceFrame::StreamClosed { .. } => Promise::Streams,
+            ServiceFrame::InvokeResponse { .. } => Promise::Invocations,
             ServiceFrame::Connected { .. } => Promise::ConnectedFirst,
             ServiceFrame::Disconnected => Promise::EndsForAReason,
             ServiceFrame::Data(_) | ServiceFrame::Bare { .. } => Promise::OnlyThoseMeant,

@@ -126,7 +126,9 @@ impl Model {
             }
             Done::Add(groups) => {
                 for &number in &selected {
-                    self.connections[number].groups.extend(groups);
+                    for group in groups {
+                        self.join(number, group);
+                    }
                 }
             }
             Done::Remove(groups) => {

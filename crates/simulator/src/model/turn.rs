@@ -26,8 +26,16 @@ pub(super) struct Turn {
     pub(super) cancelled: VecDeque<(usize, String, Stream)>,
     /// Publications of clients, which are to be handed on.
     pub(super) published: Vec<usize>,
+    /// Acks of streams that are due because of the fragments that have come, by client, stream and number.
+    pub(super) acks_due: Vec<(usize, String, u64)>,
+    /// Frames are handled that have waited.
+    pub(super) handles_held: bool,
+    /// Connections that have watched a group until one of these.
+    pub(super) unwatched: Vec<(usize, &'static str)>,
     /// How many states have changed.
     pub(super) state_changes: usize,
+    /// Questions whose answers nobody wants any more.
+    pub(super) called_off: BTreeSet<u64>,
     /// The client that recovers.
     pub(super) recovering: Option<usize>,
     is_timeout: bool,
@@ -112,7 +120,7 @@ impl Model {
         if connection.is_active && connection.link == Link::Attached {
             self.silent(number)?;
             if self.connections[number].reliable.is_some() {
-                self.connections[number].detach(self.turn.now);
+                self.detach(number);
             }
         }
         Ok(())
@@ -134,10 +142,14 @@ impl Model {
         let is_right = match category {
             CloseCategory::Normal => true,
             CloseCategory::ClosedByAppServer => code == Some(1000),
-            CloseCategory::EventHandlerNotFound => code == Some(1011),
-            CloseCategory::SlowClient | CloseCategory::Unauthorized => code == Some(1008),
+            CloseCategory::EventHandlerNotFound | CloseCategory::SendEventFailed => {
+                code == Some(1011)
+            }
+            CloseCategory::SlowClient | CloseCategory::Unauthorized | CloseCategory::Throttled => {
+                code == Some(1008)
+            }
             CloseCategory::BadRequest => matches!(code, Some(1002 | 1007 | 1009)),
-            CloseCategory::ServiceReload => code == Some(1001),
+            CloseCategory::ServiceReload | CloseCategory::LifetimeOver => code == Some(1001),
             CloseCategory::ServiceTransientError
             | CloseCategory::PingTimeout
             | CloseCategory::ConnectionLost => false,
@@ -207,8 +219,13 @@ impl Model {
                 );
             }
         }
+        if let Some(question) = self.turn.called_off.first() {
+            let detail = format!("question {question} is not called off");
+            return broken(Promise::CalledOff, [], detail);
+        }
         for number in 0..self.connections.len() {
             if self.connections[number].shard == self.turn.shard {
+                self.finish_events(number)?;
                 self.finish_connection(number)?;
             }
         }
@@ -252,7 +269,10 @@ impl Model {
             let connection = &self.connections[number];
             let patience = self.settings.silence_ms() + self.settings.keep_alive_ms;
             let silence = self.turn.now.saturating_sub(connection.last_heard);
-            if connection.link == Link::Attached && connection.was_attached && silence > patience {
+            let events = &connection.events;
+            let is_read = !events.is_reading_held && !events.is_closed_behind;
+            let is_there = connection.link == Link::Attached && connection.was_attached;
+            if is_there && is_read && silence > patience {
                 return broken(
                     Promise::EndsForAReason,
                     [number],

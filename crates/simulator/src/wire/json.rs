@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use hubwire_protocol::payload::DataType;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{ClientFrame, Data, Part, ServiceFrame, StateItem, States};
+use super::{ClientFrame, Data, EVENT, Part, ServiceFrame, StateItem, States};
 
 pub(super) fn encode(frame: &ClientFrame) -> String {
     let acked = |kind: &str, group: &str, ack_id: &Option<u64>| {
@@ -84,6 +85,25 @@ pub(super) fn encode(frame: &ClientFrame) -> String {
             json!({ "type": "setGroupState", "group": group, "state": state, "ackId": ack_id })
                 .to_string()
         }
+        ClientFrame::Event {
+            data_type,
+            data,
+            ack_id,
+        } => {
+            let rest = json!({ "event": EVENT, "dataType": data_type.name(), "ackId": ack_id });
+            with_data("event", *data_type, data, &rest.to_string())
+        }
+        ClientFrame::Invoke {
+            id,
+            data_type,
+            data,
+        } => {
+            let rest = json!({ "event": EVENT, "invocationId": id, "dataType": data_type.name() });
+            with_data("invoke", *data_type, data, &rest.to_string())
+        }
+        ClientFrame::Cancel { id } => {
+            json!({ "type": "cancelInvocation", "invocationId": id }).to_string()
+        }
         ClientFrame::SequenceAck(sequence_id) => {
             json!({ "type": "sequenceAck", "sequenceId": sequence_id }).to_string()
         }
@@ -92,6 +112,12 @@ pub(super) fn encode(frame: &ClientFrame) -> String {
             r#"{"type":"joinGroup","group":7}"#.to_owned()
         }
     }
+}
+
+/// Writes a frame whose data is written by hand, beside the rest of it.
+fn with_data(kind: &str, data_type: DataType, data: &[u8], rest: &str) -> String {
+    let data = encode_data(data_type, data);
+    format!(r#"{{"type":"{kind}","data":{data},{}"#, &rest[1..])
 }
 
 fn encode_data(data_type: DataType, data: &[u8]) -> String {
@@ -118,14 +144,20 @@ struct Raw<'a> {
     group: Option<String>,
     from_user_id: Option<String>,
     data_type: Option<&'a str>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "with_null")]
     data: Option<&'a RawValue>,
     stream: Option<RawStream>,
     sequence_id: Option<u64>,
     stream_id: Option<String>,
+    invocation_id: Option<String>,
     expected_sequence_id: Option<u64>,
     name: Option<String>,
     items: Option<Vec<RawItem>>,
+}
+
+/// Reads a value that may be `null` and is there all the same.
+fn with_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -188,6 +220,19 @@ fn frame_of(raw: Raw<'_>) -> Option<ServiceFrame> {
             stream: raw.stream_id?,
             error: raw.error.map(|error| error.name),
         },
+        ("invokeResponse", None) => ServiceFrame::InvokeResponse {
+            outcome: match raw.success? {
+                true if raw.error.is_some() || raw.data.is_some() != raw.data_type.is_some() => {
+                    return None;
+                }
+                true => Ok(match raw.data_type {
+                    None => None,
+                    Some(_) => Some(content_of(&raw)?),
+                }),
+                false => Err(raw.error?.name),
+            },
+            id: raw.invocation_id?,
+        },
         ("message", None) => ServiceFrame::Data(data_of(raw)?),
         ("groupStateSnapshot" | "groupStateUpdate", None) => ServiceFrame::States(States {
             sequence_id: raw.sequence_id,
@@ -205,6 +250,27 @@ fn data_of(raw: Raw<'_>) -> Option<Data> {
         "server" => false,
         _ => return None,
     };
+    let (data_type, data) = content_of(&raw)?;
+    Some(Data {
+        sequence_id: raw.sequence_id,
+        group: match is_of_group {
+            true => Some(raw.group?),
+            false => None,
+        },
+        user: Some(raw.from_user_id),
+        data_type,
+        data,
+        part: raw.stream.map(|stream| Part {
+            stream: stream.stream_id,
+            sequence_id: stream.stream_sequence_id,
+            end: stream
+                .end_of_stream
+                .then(|| stream.error.map(|error| error.name)),
+        }),
+    })
+}
+
+fn content_of(raw: &Raw<'_>) -> Option<(DataType, Bytes)> {
     let data_type = DataType::from_name(raw.data_type?)?;
     let text = raw.data?.get();
     let data = match data_type {
@@ -214,23 +280,7 @@ fn data_of(raw: Raw<'_>) -> Option<Data> {
             .decode(serde_json::from_str::<String>(text).ok()?)
             .ok()?,
     };
-    Some(Data {
-        sequence_id: raw.sequence_id,
-        group: match is_of_group {
-            true => Some(raw.group?),
-            false => None,
-        },
-        user: Some(raw.from_user_id),
-        data_type,
-        data: data.into(),
-        part: raw.stream.map(|stream| Part {
-            stream: stream.stream_id,
-            sequence_id: stream.stream_sequence_id,
-            end: stream
-                .end_of_stream
-                .then(|| stream.error.map(|error| error.name)),
-        }),
-    })
+    Some((data_type, data.into()))
 }
 
 fn item_of(raw: RawItem) -> StateItem {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hubwire_protocol::payload::DataType;
 
-use super::{ClientFrame, Data, Entries, Part, ServiceFrame, StateItem, States};
+use super::{ClientFrame, Data, EVENT, Entries, Part, ServiceFrame, StateItem, States};
 
 /// Writes the fields of a message.
 #[derive(Default)]
@@ -119,6 +119,29 @@ pub(super) fn encode(frame: &ClientFrame) -> Vec<u8> {
             }
             new().message(15, message)
         }
+        ClientFrame::Event {
+            data_type,
+            data,
+            ack_id,
+        } => {
+            let message = new()
+                .text(1, EVENT)
+                .message(2, message_data(*data_type, data))
+                .optional(3, ack_id);
+            new().message(5, message)
+        }
+        ClientFrame::Invoke {
+            id,
+            data_type,
+            data,
+        } => {
+            let message = new()
+                .text(1, EVENT)
+                .text(2, id)
+                .message(3, message_data(*data_type, data));
+            new().message(10, message)
+        }
+        ClientFrame::Cancel { id } => new().message(11, new().text(1, id)),
         ClientFrame::SequenceAck(sequence_id) => new().message(8, new().number(1, *sequence_id)),
         ClientFrame::Ping => new().message(9, new()),
         ClientFrame::Bare { .. } | ClientFrame::Nonsense => new().number(6, 7),
@@ -247,6 +270,17 @@ fn frame_of(payload: &[u8]) -> Option<ServiceFrame> {
             _ => return None,
         },
         4 => ServiceFrame::Pong,
+        5 => ServiceFrame::InvokeResponse {
+            id: message.text(1)?,
+            outcome: match message.number(2) {
+                Some(1) if message.bytes(4).is_some() => return None,
+                Some(1) => Ok(match message.message(3) {
+                    None => None,
+                    Some(data) => Some(content_of(&data)?),
+                }),
+                _ => Err(error_name(4)?),
+            },
+        },
         6 => ServiceFrame::StreamAck {
             stream: message.text(1)?,
             expected: message.number(2)?,
@@ -276,22 +310,13 @@ fn data_of(message: &Fields<'_>) -> Option<Data> {
         b"server" if message.bytes(2).is_none() => None,
         _ => return None,
     };
-    let data = message.message(3)?;
-    let [(kind, Value::Bytes(bytes))] = data.0[..] else {
-        return None;
-    };
+    let (data_type, data) = content_of(&message.message(3)?)?;
     Some(Data {
         sequence_id: message.number(4),
         group,
         user: None,
-        data_type: match kind {
-            1 => DataType::Text,
-            2 => DataType::Binary,
-            3 => DataType::Protobuf,
-            4 => DataType::Json,
-            _ => return None,
-        },
-        data: Bytes::copy_from_slice(bytes),
+        data_type,
+        data,
         part: match message.message(6) {
             None => None,
             Some(part) => Some(Part {
@@ -302,6 +327,20 @@ fn data_of(message: &Fields<'_>) -> Option<Data> {
             }),
         },
     })
+}
+
+fn content_of(data: &Fields<'_>) -> Option<(DataType, Bytes)> {
+    let [(kind, Value::Bytes(bytes))] = data.0[..] else {
+        return None;
+    };
+    let data_type = match kind {
+        1 => DataType::Text,
+        2 => DataType::Binary,
+        3 => DataType::Protobuf,
+        4 => DataType::Json,
+        _ => return None,
+    };
+    Some((data_type, Bytes::copy_from_slice(bytes)))
 }
 
 fn item_of(bytes: &[u8]) -> Option<StateItem> {

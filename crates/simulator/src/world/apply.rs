@@ -107,6 +107,17 @@ impl World {
                 self.reply = Some(reply);
                 Ok(())
             }
+            Output::HoldReading { to } => self.turn_reading(shard, to, true),
+            Output::ReadOn { to } => self.turn_reading(shard, to, false),
+            Output::Ask(question) => self.asked(shard, &question),
+            Output::Forget { question } => self.forgotten(shard, question),
+            Output::Notify(event) => {
+                // The id of a connection is known when all that comes of its beginning is.
+                let known = self.by_text.get(&*event.connection_id);
+                let number = known.copied().unwrap_or(self.opening);
+                self.note(&[number], || format!("tells of {event:?}"));
+                self.model.told(number, &event)
+            }
             Output::Deliver(_) | Output::Started(_) | Output::Ended(_) => Ok(()),
         }
     }
@@ -178,7 +189,9 @@ impl World {
             return broken(Promise::GaplessNumbers, [number], detail);
         }
         self.model.sent(number, &decoded, &bytes)?;
-        self.covers_joins(number, &decoded)?;
+        if !self.is_answering && matches!(decoded, ServiceFrame::Ack { error: None, .. }) {
+            self.covers_joins(number)?;
+        }
         let down = Down::Frame {
             expires: self.expires_of(frame),
             frame: Rc::new(decoded),
@@ -220,12 +233,25 @@ impl World {
         self.note(&[client], || "has too much waiting for it".to_owned());
     }
 
+    fn turn_reading(&mut self, shard: usize, to: u32, is_held: bool) -> Checked {
+        let Some(socket) = self.nodes[shard].sockets.get_mut(&to) else {
+            let detail = "a socket is to be read that is gone, or not to be read";
+            return broken(Promise::EventsOneByOne, [], detail);
+        };
+        socket.is_reading_held = is_held;
+        let number = socket.client;
+        self.note(&[number], || format!("is not read: {is_held}"));
+        self.model.turned_reading(number, is_held)
+    }
+
     fn ping(&mut self, shard: usize, to: u32) {
         let Some(socket) = self.nodes[shard].sockets.get(&to) else {
             return;
         };
+        self.model.pinged(socket.client);
         let client = &self.clients[socket.client];
-        let answers = client.is_open && !client.is_blocked && !socket.is_cut;
+        let is_read = !socket.is_reading_held;
+        let answers = client.is_open && !client.is_blocked && !socket.is_cut && is_read;
         if answers && socket.is_drained() {
             self.hear(client.number);
         }
@@ -240,6 +266,10 @@ impl World {
             );
         };
         let number = socket.client;
+        if socket.is_reading_held {
+            let detail = "its socket is closed and not read";
+            return broken(Promise::EventsOneByOne, [number], detail);
+        }
         socket.push_close(close.code);
         self.note(&[number], || {
             format!("is closed: {:?} {}", close.code, close.reason)
@@ -247,11 +277,8 @@ impl World {
         self.model.closes(number, close.code)
     }
 
-    /// Checks that a shard has said that it is interested before it acks a join.
-    fn covers_joins(&self, number: usize, frame: &ServiceFrame) -> Checked {
-        if !matches!(frame, ServiceFrame::Ack { error: None, .. }) {
-            return Ok(());
-        }
+    /// Checks that a shard has said that it is interested in all that a connection has joined, as it must before it acks a join.
+    pub(super) fn covers_joins(&self, number: usize) -> Checked {
         let connection = &self.model.connections[number];
         if !connection.is_active {
             return Ok(());

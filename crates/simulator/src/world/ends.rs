@@ -131,6 +131,7 @@ impl World {
                     is_quiet = false;
                 }
             }
+            is_quiet &= !self.answer_all()?;
             for number in 0..self.clients.len() {
                 if self.clients[number].awaits_socket {
                     self.attach(number)?;
@@ -158,6 +159,12 @@ impl World {
         }
         self.model.nobody_waits_for_states()?;
         for client in &self.clients {
+            if self.model.is_reading_held(client.number) {
+                let detail = "nothing is asked, and it is not read";
+                return broken(Promise::EventsOneByOne, [client.number], detail);
+            }
+        }
+        for client in &self.clients {
             let is_there = client.is_open
                 && self.model.connections[client.number].is_active
                 && self.model.connections[client.number].link == Link::Attached;
@@ -170,6 +177,9 @@ impl World {
 
     /// Lets time pass until every connection has ended, then checks that nothing is left of them.
     pub(crate) fn run_out(&mut self) -> Checked {
+        while !self.reservations.is_empty() {
+            self.release()?;
+        }
         for _ in 0..20 {
             self.settle()?;
             for number in 0..self.clients.len() {

@@ -43,6 +43,8 @@ pub(crate) struct Socket {
     /// The client's close frame has come.
     pub(crate) peer_closed: bool,
     pub(crate) is_overflowed: bool,
+    /// The service does not read it: as much as may waits behind an event.
+    pub(crate) is_reading_held: bool,
     /// A close frame is queued, nothing follows it.
     pub(crate) is_closing: bool,
     messages_max: usize,
@@ -78,6 +80,7 @@ impl Socket {
             is_deaf: false,
             peer_closed: false,
             is_overflowed: false,
+            is_reading_held: false,
             is_closing: false,
             messages_max: messages,
             bytes_max: bytes,

@@ -7,7 +7,7 @@ use super::super::listener::{ListenerConfig, Roles, TlsConfig, TlsVersion};
 use super::super::section::Field;
 
 /// Words for the roles of a listener.
-const ROLE_WORDS: [&str; 4] = ["client", "rest", "health", "metrics"];
+const ROLE_WORDS: [&str; 5] = ["client", "rest", "tunnel", "health", "metrics"];
 
 /// An address to bind and where it was written.
 pub(super) type Bound = (SocketAddr, Place);
@@ -77,14 +77,15 @@ fn read_addresses(field: Field, bound: &mut Vec<Bound>) -> Result<Vec<SocketAddr
 
 fn read_roles(field: Field) -> Result<Roles, ConfigError> {
     let none = field.refuse_unseen(
-        "is empty, leave it out for the default or list some of \"client\", \"rest\", \"health\", \
-         \"metrics\"",
+        "is empty, leave it out for the default or list some of \"client\", \"rest\", \"tunnel\", \
+         \"health\", \"metrics\"",
     );
     let mut roles = Roles::NONE;
     for item in field.list()? {
         match item.choice(&ROLE_WORDS.map(|word| (word, word)))? {
             "client" => roles.client = true,
             "rest" => roles.rest = true,
+            "tunnel" => roles.tunnel = true,
             "health" => roles.health = true,
             _ => roles.metrics = true,
         }
@@ -106,6 +107,15 @@ fn read_tls(field: Field) -> Result<TlsConfig, ConfigError> {
     section.read("min_version", &mut min_version, |field| {
         field.choice(TlsVersion::WORDS)
     })?;
+    let (mut request_client_certificate, mut client_ca) = (false, None);
+    section.read(
+        "request_client_certificate",
+        &mut request_client_certificate,
+        |field| field.truth(),
+    )?;
+    section.read("client_ca", &mut client_ca, |field| {
+        field.file_path().map(Some)
+    })?;
     section.finish()?;
     let missing = match (cert, key) {
         (Some(cert), Some(key)) => {
@@ -113,6 +123,8 @@ fn read_tls(field: Field) -> Result<TlsConfig, ConfigError> {
                 cert,
                 key,
                 min_version,
+                request_client_certificate,
+                client_ca,
             });
         }
         (None, _) => "cert",

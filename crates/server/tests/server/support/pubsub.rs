@@ -16,6 +16,7 @@ pub(crate) const RELIABLE_PROTOBUF: &str = "protobuf.reliable.webpubsub.azure.v1
 /// The subprotocols whose connections outlive their sockets.
 pub(crate) const RELIABLE: [&str; 2] = [RELIABLE_JSON, RELIABLE_PROTOBUF];
 pub(crate) const ALL: [&str; 4] = [JSON, RELIABLE_JSON, PROTOBUF, RELIABLE_PROTOBUF];
+pub(crate) const JSON_CLIENTS: [&str; 2] = [JSON, RELIABLE_JSON];
 
 pub(crate) const NOT_RECOVERED: &str = "The connection could not be recovered.";
 pub(crate) const DETACHED: &str = "hubwire_detached_connections";

@@ -37,6 +37,14 @@ impl Service {
         Wire::upgrade(tcp, self.addr, path, head).await
     }
 
+    /// Sends a handshake and leaves its answer to the test.
+    pub(crate) async fn half_open(&self, path: &str, head: &str) -> TcpStream {
+        let mut tcp = TcpStream::connect(self.addr).await.unwrap();
+        let request = upgrade_request(self.addr, path, head);
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        tcp
+    }
+
     /// Like [`Service::wire`], with a text message sent in one go with the handshake.
     pub(crate) async fn wire_with_frame(&self, path: &str, head: &str, message: &[u8]) -> Wire {
         let tcp = TcpStream::connect(self.addr).await.unwrap();
