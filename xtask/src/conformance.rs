@@ -1,4 +1,5 @@
-//! `cargo xtask conformance`: unmodified official SDKs, a real browser and generated requests against the binary.
+//! `cargo xtask conformance`: unmodified official SDKs, a real browser and generated requests against the binary,
+//! and the brokers of event listeners.
 //!
 //! Everything the suites need is installed under `target/conformance` and kept until the list of
 //! what they need changes. The suites themselves are in `tests/conformance`.
@@ -7,6 +8,7 @@ mod browser;
 mod javascript;
 mod python;
 mod schema;
+mod sinks;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,10 +25,17 @@ pub(crate) enum Suite {
     JavaScript,
     Browser,
     Schema,
+    Sinks,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 4] = [Self::Python, Self::JavaScript, Self::Browser, Self::Schema];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Python,
+        Self::JavaScript,
+        Self::Browser,
+        Self::Schema,
+        Self::Sinks,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -34,13 +43,15 @@ impl Suite {
             Self::JavaScript => "js",
             Self::Browser => "browser",
             Self::Schema => "schema",
+            Self::Sinks => "sinks",
         }
     }
 }
 
-/// What a suite is given: where its sources are, where it may install, which binary it tests.
+/// What a suite is given: where its sources and the examples are, where it may install, which binary it tests.
 struct Setup {
     sources: PathBuf,
+    examples: PathBuf,
     installed: PathBuf,
     binary: PathBuf,
 }
@@ -61,7 +72,7 @@ fn parse_suite(argument: &str) -> Result<Suite> {
         .into_iter()
         .find(|suite| suite.name() == argument);
     suite.with_context(|| {
-        format!("there is no suite `{argument}`: say python, js, browser or schema")
+        format!("there is no suite `{argument}`: say python, js, browser, schema or sinks")
     })
 }
 
@@ -82,6 +93,7 @@ pub(crate) fn run_counted(
     let target = workspace.target_dir()?;
     let setup = Setup {
         sources: workspace.root.join("tests/conformance"),
+        examples: workspace.root.join("examples"),
         installed: target.join("conformance"),
         binary: find_or_build_binary(workspace, &target)?,
     };
@@ -94,6 +106,7 @@ pub(crate) fn run_counted(
             Suite::JavaScript => javascript::run(&setup, &mut of_suite),
             Suite::Browser => browser::run(&setup, &mut of_suite),
             Suite::Schema => schema::run(&setup, &mut of_suite),
+            Suite::Sinks => sinks::run(workspace, &setup, &mut of_suite),
         }
         .with_context(|| format!("conformance suite `{}`", suite.name()))?;
         println!("-- conformance: {}: {of_suite}", suite.name());

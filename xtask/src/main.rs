@@ -26,8 +26,9 @@ Commands:
                                   documentation, tidy, simulation, conformance. Stops at the first
                                   failure; its last line is `N passed, N failed`
   conformance [SUITE]...          official SDKs, a browser and generated requests against the
-                                  hubwire binary; SUITE is python, js, browser or schema, all four
-                                  when none is named
+                                  hubwire binary, and event listeners at real brokers; SUITE is
+                                  python, js, browser, schema or sinks, all of them when none is
+                                  named
   tidy                            crate arrows, banned words, file names, links in the
                                   documentation, the table of REST operations and its tests,
                                   generated code
@@ -36,8 +37,9 @@ Commands:
                                   with --trace for everything that happens in it
   fuzz [TARGET] [--seconds N]     cargo-fuzz on one target or on each in turn, 60 seconds each
                                   unless told otherwise
-  bench [NAME [OPTION]...]        measures the release build: NAME is reliable-cost, reliable-memory or
-                                  reliable-cuts; `help` and `help NAME` say more
+  bench [NAME [OPTION]...]        measures the release build: NAME is reliable-cost, reliable-memory,
+                                  reliable-cuts, event-connect, event-echo or event-reload; `help`
+                                  and `help NAME` say more
   generate                        writes the Rust of the protobuf schema
   help                            this text
 

@@ -42,6 +42,17 @@ fn run_steps(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
             "-D",
             "warnings",
         ];
+        show(&mut workspace.cargo(flags))?;
+        let kafka = [
+            "--package",
+            "hubwire-sinks",
+            "--package",
+            "hubwire-cli",
+            "--features",
+            "hubwire-sinks/kafka,hubwire-cli/kafka",
+        ];
+        let mut flags = flags.to_vec();
+        flags.splice(1..2, kafka);
         show(&mut workspace.cargo(flags))
     })?;
     step("tests", || {

@@ -4,24 +4,14 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 
 import { WebPubSubServiceClient } from "@azure/web-pubsub";
-import { chromium } from "playwright-core";
 
+import { startChromium } from "./chromium.mjs";
 import { JSON_SUBPROTOCOL } from "./clients.mjs";
 import { Service } from "./service.mjs";
 import { Site } from "./site.mjs";
 
 const HUB = "chat";
 const WAIT_MS = 10_000;
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 let browser;
 let allowedSite;
@@ -30,11 +20,7 @@ const services = [];
 
 before(async () => {
   [allowedSite, otherSite] = [await Site.start(), await Site.start()];
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
-    args: FLAGS,
-    timeout: 60_000,
-  });
+  browser = await startChromium();
 });
 
 after(async () => {

@@ -5,6 +5,7 @@ import { once } from "node:events";
 
 import { WebSocket } from "ws";
 
+import { Arrivals } from "./arrivals.mjs";
 import { within } from "./within.mjs";
 
 const RECEIVE_TIMEOUT_MS = 10_000;
@@ -14,19 +15,18 @@ export const JSON_SUBPROTOCOL = "json.webpubsub.azure.v1";
 /** A client that negotiated no subprotocol: payloads come as they are. */
 export class SimpleClient {
   #socket;
-  #arrived = [];
-  #waiting = [];
+  #arrivals = new Arrivals();
 
-  static async connect(url) {
-    const client = new this(url);
+  static async connect(url, subprotocols) {
+    const client = new this(url, subprotocols);
     await client.opened();
     return client;
   }
 
   constructor(url, subprotocols = []) {
     this.#socket = new WebSocket(url, subprotocols, { perMessageDeflate: false });
-    this.#socket.on("message", (data, isBinary) => this.#arrive({ message: isBinary ? data : data.toString() }));
-    this.#socket.on("close", (code, reason) => this.#arrive({ close: [code, reason.toString()] }));
+    this.#socket.on("message", (data, isBinary) => this.#arrivals.push({ message: isBinary ? data : data.toString() }));
+    this.#socket.on("close", (code, reason) => this.#arrivals.push({ close: [code, reason.toString()] }));
   }
 
   async opened() {
@@ -39,40 +39,25 @@ export class SimpleClient {
 
   /** The next message: a string of a text frame, a buffer of a binary one. */
   async receive() {
-    const next = await this.#next("a message");
+    const next = await this.#arrivals.next(RECEIVE_TIMEOUT_MS, "a message");
     assert.ok("message" in next, `expected a message, was closed: ${next.close}`);
     return next.message;
   }
 
   /** Code and reason of the close, which must be the next thing that comes. */
   async closed() {
-    const next = await this.#next("a close");
+    const next = await this.#arrivals.next(RECEIVE_TIMEOUT_MS, "a close");
     assert.ok("close" in next, `expected a close, received ${next.message}`);
     return next.close;
   }
 
-  send(text) {
-    this.#socket.send(text);
+  /** Sends a text frame of a string, a binary one of bytes. */
+  send(data) {
+    this.#socket.send(data);
   }
 
   close() {
     this.#socket.terminate();
-  }
-
-  #arrive(what) {
-    const waiting = this.#waiting.shift();
-    if (waiting) {
-      waiting(what);
-    } else {
-      this.#arrived.push(what);
-    }
-  }
-
-  async #next(what) {
-    if (this.#arrived.length > 0) {
-      return this.#arrived.shift();
-    }
-    return within(RECEIVE_TIMEOUT_MS, what, new Promise((resolve) => this.#waiting.push(resolve)));
   }
 }
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { WebPubSubServiceClient } from "@azure/web-pubsub";
 import { WebPubSubClient, WebPubSubJsonProtocol, WebPubSubJsonReliableProtocol } from "@azure/web-pubsub-client";
 
+import { Arrivals } from "./arrivals.mjs";
 import { JsonClient, SimpleClient } from "./clients.mjs";
 import { Proxy } from "./proxy.mjs";
 import { within } from "./within.mjs";
@@ -32,9 +33,9 @@ export class Hub {
   #proxies = [];
   #fences = 0;
 
-  constructor(service) {
+  constructor(service, name = `chat_${++hubs}`) {
     this.#service = service;
-    this.name = `chat_${++hubs}`;
+    this.name = name;
     this.rest = serviceSdk(service.connectionString, this.name);
   }
 
@@ -57,9 +58,10 @@ export class Hub {
     return client;
   }
 
-  /** A client without any SDK of one of the kinds in `clients.mjs`. */
-  async connect(kind, token) {
-    const client = await kind.connect((await this.rest.getClientAccessToken(token)).url);
+  /** A client without any SDK of one of the kinds in `clients.mjs`; `query` is added to its URL. */
+  async connect(kind, token, { subprotocols, query = "" } = {}) {
+    const { url } = await this.rest.getClientAccessToken(token);
+    const client = await kind.connect(url + query, subprotocols);
     this.#clients.push(client);
     return client;
   }
@@ -157,7 +159,7 @@ export class OfficialClient {
 
   /** What happened next to the connection. */
   async nextEvent() {
-    return this.#happened.next("an event");
+    return this.#happened.next(WAIT_TIMEOUT_MS, "an event");
   }
 
   /** Nothing has happened to the connection that was not asked for yet. */
@@ -177,9 +179,17 @@ export class OfficialClient {
     return within(WAIT_TIMEOUT_MS, "the ack of a send", this.sdk.sendToGroup(group, data, dataType, options));
   }
 
+  async sendEvent(name, data, dataType, options) {
+    return within(WAIT_TIMEOUT_MS, "the ack of an event", this.sdk.sendEvent(name, data, dataType, options));
+  }
+
+  async invoke(name, data, dataType, options) {
+    return within(WAIT_TIMEOUT_MS, "the result of an invocation", this.sdk.invokeEvent(name, data, dataType, options));
+  }
+
   /** The next message. On a reliable connection it has the next sequence id. */
   async receive() {
-    const { kind, type, sequenceId, ...message } = await this.#messages.next("a message");
+    const { kind, type, sequenceId, ...message } = await this.#messages.next(WAIT_TIMEOUT_MS, "a message");
     assert.equal(sequenceId, this.#isReliable ? ++this.#lastSequenceId : undefined);
     return withoutUndefined(message);
   }
@@ -195,29 +205,7 @@ export class OfficialClient {
 
   /** The next stream that begins for this client. */
   async nextStream() {
-    return this.#streams.next("a stream");
-  }
-}
-
-/** What came and is to be taken in its order. */
-class Arrivals {
-  waiting = [];
-  #takers = [];
-
-  push(what) {
-    const taker = this.#takers.shift();
-    if (taker) {
-      taker(what);
-    } else {
-      this.waiting.push(what);
-    }
-  }
-
-  async next(what) {
-    if (this.waiting.length > 0) {
-      return this.waiting.shift();
-    }
-    return within(WAIT_TIMEOUT_MS, what, new Promise((resolve) => this.#takers.push(resolve)));
+    return this.#streams.next(WAIT_TIMEOUT_MS, "a stream");
   }
 }
 

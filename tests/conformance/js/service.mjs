@@ -107,6 +107,6 @@ export class Service {
 }
 
 /** The environment without settings that would change the server under test. */
-function cleanEnvironment() {
+export function cleanEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("HUBWIRE_")));
 }

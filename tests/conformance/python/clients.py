@@ -34,6 +34,13 @@ class SimpleClient:
         assert opcode != websocket.ABNF.OPCODE_CLOSE, f"expected a message, was closed: {data!r}"
         return data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else data
 
+    def send(self, data: str | bytes) -> None:
+        """Sends a text frame of `str`, a binary one of `bytes`."""
+        if isinstance(data, str):
+            self._socket.send(data)
+        else:
+            self._socket.send_binary(data)
+
     def expect_close(self) -> tuple[int, str]:
         """Code and reason of the service's close frame, which must be the next thing that comes."""
         opcode, data = self._receive()
@@ -70,7 +77,7 @@ class JsonClient(SimpleClient):
     def request(self, frame: dict[str, Any]) -> dict[str, Any]:
         """Sends a frame with the next ack id and returns its ack, the next frame that comes."""
         ack_id = next(self._ack_ids)
-        self._socket.send(json.dumps({**frame, "ackId": ack_id}))
+        self.send(json.dumps({**frame, "ackId": ack_id}))
         ack = self.receive()
         assert (ack["type"], ack["ackId"]) == ("ack", ack_id), ack
         return ack

@@ -16,11 +16,15 @@ import pytest
 from azure.core.rest import HttpRequest
 
 import sdk
+from application import Application
 from certificate import write_certificates
 from client_sdk import OfficialClient, close_quietly
 from clients import JsonClient, SimpleClient
 from proxy import Loop, Proxy
 from service import Authority, Service
+
+PRIMARY_KEY = "primary-key-of-the-tests-0123456789"
+SECONDARY_KEY = "secondary-key-of-the-tests-0123456789"
 
 ALL_ROLES = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 
@@ -88,18 +92,38 @@ def https_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
         expect_clean_end(service)
 
 
+@pytest.fixture(scope="session")
+def application() -> Iterator[Application]:
+    """An application that handles the events of `events_service`."""
+    application = Application(PRIMARY_KEY, SECONDARY_KEY)
+    yield application
+    application.close()
+
+
+@pytest.fixture(scope="session")
+def events_service(
+    application: Application, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    file = tmp_path_factory.mktemp("events") / "hubwire.toml"
+    file.write_text(application.configuration(), encoding="utf-8")
+    service = Service("with events", "--config", str(file), access_key=PRIMARY_KEY)
+    with running(service):
+        yield service
+        expect_clean_end(service)
+
+
 @pytest.fixture
 def start_service(tmp_path: pathlib.Path) -> Iterator[Callable[..., Service]]:
     """Starts a server of this test's own, optionally with a configuration file of that text."""
     with contextlib.ExitStack() as stack:
 
-        def start(config: str | None = None) -> Service:
+        def start(config: str | None = None, **options: Any) -> Service:
             arguments = []
             if config is not None:
                 file = tmp_path / "hubwire.toml"
                 file.write_text(config, encoding="utf-8")
                 arguments = ["--config", str(file)]
-            return stack.enter_context(running(Service("of this test", *arguments)))
+            return stack.enter_context(running(Service("of this test", *arguments, **options)))
 
         yield start
 
@@ -204,6 +228,13 @@ def api(request: pytest.FixtureRequest, connect: Callable[..., Any]) -> Iterator
         yield Api(service, make, connect, stack)
 
 
+@pytest.fixture
+def events_api(events_service: Service, connect: Callable[..., Any]) -> Iterator[Api]:
+    """The SDK on a hub whose events are handled by `application`."""
+    with contextlib.ExitStack() as stack:
+        yield Api(events_service, sdk.make_blocking, connect, stack)
+
+
 class Official:
     """Official clients in one style on a hub of their own, with the SDK of the service in `api`."""
 
@@ -271,11 +302,21 @@ def official(
             clients.close()
 
 
-@pytest.fixture(params=["blocking-reliable", "awaiting-reliable", "blocking-plain", "awaiting-plain"])
+KINDS = ["blocking-reliable", "awaiting-reliable", "blocking-plain", "awaiting-plain"]
+
+
+@pytest.fixture(params=KINDS)
 def clients(
     request: pytest.FixtureRequest, http_service: Service, official: Callable[..., Official]
 ) -> Official:
     return official(http_service, request.param)
+
+
+@pytest.fixture(params=KINDS)
+def events_clients(
+    request: pytest.FixtureRequest, events_service: Service, official: Callable[..., Official]
+) -> Official:
+    return official(events_service, request.param)
 
 
 @pytest.fixture(params=["blocking", "awaiting"])

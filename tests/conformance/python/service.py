@@ -36,11 +36,20 @@ class Authority:
 
 
 class Service:
-    """One running `hubwire serve` on a free port of the loopback."""
+    """One running `hubwire serve` on a free port of the loopback.
 
-    def __init__(self, name: str, *arguments: str, authority: Authority | None = None):
+    `access_key` is the one in its configuration, if there is one: it is not printed."""
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: str,
+        authority: Authority | None = None,
+        access_key: str | None = None,
+    ):
         self.name = name
         self.authority = authority
+        self.access_key = access_key
         self._stdout: queue.Queue[str | None] = queue.Queue()
         self._log: list[str] = []
         self._process = subprocess.Popen(
@@ -68,7 +77,9 @@ class Service:
 
     def _read_addresses(self) -> None:
         connection_string = self._expect(CONNECTION_STRING)
-        self.connection_string, self.endpoint, self.access_key = connection_string.groups()
+        text, self.endpoint, shown_key = connection_string.groups()
+        self.access_key = self.access_key or shown_key
+        self.connection_string = text.replace(shown_key, self.access_key)
         self.client_url = self._expect(CLIENT_URL).group(1)
         self.health_url = self._expect(HEALTH_URL).group(1)
         self.authority_part = urllib.parse.urlsplit(self.endpoint).netloc
@@ -109,6 +120,10 @@ class Service:
     def terminate(self) -> None:
         """Asks the process to stop."""
         self._process.send_signal(signal.SIGTERM)
+
+    def reload(self) -> None:
+        """Has the process read its configuration again."""
+        self._process.send_signal(signal.SIGHUP)
 
     def wait(self) -> int:
         """The exit code of the process, which must have been asked to stop."""

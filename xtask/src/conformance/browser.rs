@@ -1,4 +1,4 @@
-//! A page in Chromium, driven from the JavaScript suite's Node.
+//! Pages in Chromium, driven from the JavaScript suite's Node: of the suite's own and of the chat among the examples.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,12 +9,16 @@ use super::{Setup, javascript};
 use crate::counts::Counts;
 use crate::workspace::{find_program, output, show};
 
+const FILES: [&str; 2] = ["browser.test.mjs", "chat.test.mjs"];
+
 pub(super) fn run(setup: &Setup, counts: &mut Counts) -> Result<bool> {
     let chromium = find_or_install()?;
     let folder = javascript::install(setup)?;
+    let chat = setup.installed.join("chat");
+    javascript::install_packages(&setup.examples.join("chat"), &chat)?;
     let mut node = javascript::node(&folder);
-    node.env("CHROMIUM_BIN", chromium);
-    javascript::run_files(setup, &mut node, &["browser.test.mjs"], counts)
+    node.env("CHROMIUM_BIN", chromium).env("CHAT_FOLDER", chat);
+    javascript::run_files(setup, &mut node, &FILES, counts)
 }
 
 fn find_or_install() -> Result<PathBuf> {

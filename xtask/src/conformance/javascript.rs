@@ -11,11 +11,15 @@ use crate::workspace::{follow, show};
 
 const MANIFESTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 8] = [
     "service.test.mjs",
     "client.test.mjs",
     "recovery.test.mjs",
     "stream.test.mjs",
+    "handler.test.mjs",
+    "event.test.mjs",
+    "invocation.test.mjs",
+    "tunnel.test.mjs",
 ];
 
 /// A test that hangs, or a file of them, fails after this many milliseconds; the waits in a test are far shorter.
@@ -26,18 +30,23 @@ pub(super) fn run(setup: &Setup, counts: &mut Counts) -> Result<bool> {
     run_files(setup, &mut node(&folder), &FILES, counts)
 }
 
-/// Installs the packages and copies the sources beside them, because Node looks for packages in
-/// the folders above the importing file; returns that folder.
+/// Installs the packages of the suite with its sources; returns that folder.
 pub(super) fn install(setup: &Setup) -> Result<PathBuf> {
-    let sources = setup.sources.join("js");
     let folder = setup.installed.join("js");
+    install_packages(&setup.sources.join("js"), &folder)?;
+    Ok(folder)
+}
+
+/// Installs the packages that the `sources` of a program list into a folder, and copies the sources beside them, because Node
+/// looks for packages in the folders above the importing file.
+pub(super) fn install_packages(sources: &Path, folder: &Path) -> Result<()> {
     let needs = MANIFESTS
         .iter()
         .map(|name| read(&sources.join(name)))
         .collect::<Result<Vec<_>>>()?
         .concat();
-    let is_installed = folder.join("node_modules/.bin/node").is_file();
-    if !is_installed || !is_current(&folder, &needs) {
+    let is_installed = folder.join("node_modules").is_dir();
+    if !is_installed || !is_current(folder, &needs) {
         let npm = require(
             "npm",
             "install Node.js with npm; the suite brings its own newer Node",
@@ -46,17 +55,16 @@ pub(super) fn install(setup: &Setup) -> Result<PathBuf> {
             "installing the JavaScript packages into {}",
             folder.display()
         );
-        remove_folder(&folder)?;
-        copy_files(&sources, &folder)?;
+        remove_folder(folder)?;
+        copy_files(sources, folder)?;
         show(
             Command::new(npm)
                 .args(["ci", "--no-audit", "--no-fund"])
-                .current_dir(&folder),
+                .current_dir(folder),
         )?;
-        mark_current(&folder, &needs)?;
+        mark_current(folder, &needs)?;
     }
-    copy_files(&sources, &folder)?;
-    Ok(folder)
+    copy_files(sources, folder)
 }
 
 /// The pinned Node in `folder`, ready to be told which test files to run.
@@ -82,6 +90,7 @@ pub(super) fn run_files(
     })
 }
 
+/// Copies files and folders, but no packages.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in from
@@ -89,10 +98,13 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot list {}", from.display()))?
     {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
-            let copy = to.join(entry.file_name());
+        let copy = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_file() {
             std::fs::copy(entry.path(), &copy)
                 .with_context(|| format!("cannot write {}", copy.display()))?;
+        } else if kind.is_dir() && entry.file_name() != "node_modules" {
+            copy_files(&entry.path(), &copy)?;
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(super) fn run_pytest(
 }
 
 /// Makes the virtual environment unless the one there fits; returns its interpreter.
-fn install(sources: &Path, environment: &Path) -> Result<PathBuf> {
+pub(super) fn install(sources: &Path, environment: &Path) -> Result<PathBuf> {
     let requirements = sources.join("requirements.txt");
     let needs = read(&requirements)?;
     let python = environment.join("bin/python");
