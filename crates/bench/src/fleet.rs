@@ -49,8 +49,36 @@ impl Fleet {
     pub(crate) fn open(
         &mut self,
         clients: usize,
-        mut request: impl FnMut(usize) -> Request,
+        request: impl FnMut(usize) -> Request,
         mut connected: impl FnMut(usize, &[u8]),
+    ) -> Result<()> {
+        let is_connected = |client: usize, event: &Event<'_>| match event {
+            Event::Message(payload) => {
+                connected(client, payload);
+                true
+            }
+            Event::Opened | Event::Ended(_) => false,
+        };
+        self.open_until(clients, request, is_connected, || Ok(()))
+    }
+
+    /// Opens sockets for the first `clients`, each until its upgrade is accepted; `meanwhile` is called again and again.
+    pub(crate) fn upgrade(
+        &mut self,
+        clients: usize,
+        request: impl FnMut(usize) -> Request,
+        meanwhile: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let is_open = |_: usize, event: &Event<'_>| matches!(event, Event::Opened);
+        self.open_until(clients, request, is_open, meanwhile)
+    }
+
+    fn open_until(
+        &mut self,
+        clients: usize,
+        mut request: impl FnMut(usize) -> Request,
+        mut is_done: impl FnMut(usize, &Event<'_>) -> bool,
+        mut meanwhile: impl FnMut() -> Result<()>,
     ) -> Result<()> {
         let deadline = Instant::now() + OPENING_TIMEOUT;
         let (mut begun, mut done, mut failure) = (0, 0, None);
@@ -59,14 +87,13 @@ impl Fleet {
                 self.connect(begun, &request(begun))?;
                 begun += 1;
             }
-            self.turn(Duration::from_millis(20), |client, event, _| match event {
-                Event::Opened => {}
-                Event::Message(payload) => {
-                    connected(client, payload);
-                    done += 1;
+            self.turn(Duration::from_millis(1), |client, event, _| {
+                done += usize::from(is_done(client, &event));
+                if let Event::Ended(end) = event {
+                    failure = Some(end);
                 }
-                Event::Ended(end) => failure = Some(end),
             })?;
+            meanwhile()?;
             if let Some(end) = failure {
                 bail!("a client could not connect: {end:?}");
             }

@@ -72,12 +72,13 @@ pub(crate) fn encode(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&MASK);
-    out.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    for bytes in out[begin..].chunks_mut(MASK.len()) {
+        for (byte, key) in bytes.iter_mut().zip(MASK) {
+            *byte ^= key;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,14 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
 mod acks;
+mod event_connect;
+mod event_echo;
+mod event_reload;
 mod fleet;
 mod frame;
+mod handlers;
 mod message;
+mod meter;
 mod process;
 mod proxy;
 mod random;
@@ -16,6 +21,7 @@ mod report;
 mod service;
 mod socket;
 mod statistics;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,10 +44,6 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the first measurements are all of the reliable subprotocols"
-)]
 enum Measurement {
     /// CPU of a delivery to reliable clients, beside plain ones.
     ReliableCost(reliable_cost::Options),
@@ -49,6 +51,12 @@ enum Measurement {
     ReliableMemory(reliable_memory::Options),
     /// Deliveries to reliable clients whose sockets are cut again and again.
     ReliableCuts(reliable_cuts::Options),
+    /// Connects that a webhook lets in, beside connects without one.
+    EventConnect(event_connect::Options),
+    /// User events that a webhook echoes.
+    EventEcho(event_echo::Options),
+    /// Webhooks that are changed while clients send events.
+    EventReload(event_reload::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,9 @@ fn main() -> ExitCode {
         Measurement::ReliableCost(options) => reliable_cost::run(&arguments.binary, options),
         Measurement::ReliableMemory(options) => reliable_memory::run(&arguments.binary, options),
         Measurement::ReliableCuts(options) => reliable_cuts::run(&arguments.binary, options),
+        Measurement::EventConnect(options) => event_connect::run(&arguments.binary, options),
+        Measurement::EventEcho(options) => event_echo::run(&arguments.binary, options),
+        Measurement::EventReload(options) => event_reload::run(&arguments.binary, options),
     };
     match report {
         Ok(report) if arguments.json => {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+/// No subprotocol: frames are payloads.
+pub(crate) const SIMPLE: &str = "";
 pub(crate) const PLAIN: &str = "json.webpubsub.azure.v1";
 pub(crate) const RELIABLE: &str = "json.reliable.webpubsub.azure.v1";
 
@@ -52,7 +54,7 @@ pub(crate) fn is_data(payload: &[u8]) -> bool {
 /// Writes the text of a numbered payload: its number, then padding up to `size` bytes.
 pub(crate) fn numbered(number: u64, size: usize) -> String {
     let mut text = format!("{number:016}");
-    text.extend(std::iter::repeat_n('x', size.saturating_sub(text.len())));
+    text.push_str(&"x".repeat(size.saturating_sub(text.len())));
     text
 }
 
@@ -67,6 +69,12 @@ pub(crate) fn send_to_group(group: &str, text: &str, ack_id: Option<u64>) -> Str
         .unwrap_or_default();
     format!(
         r#"{{"type":"sendToGroup","group":"{group}","dataType":"text","data":"{text}"{ack_id}}}"#
+    )
+}
+
+pub(crate) fn event(name: &str, text: &str, ack_id: u64) -> String {
+    format!(
+        r#"{{"type":"event","event":"{name}","ackId":{ack_id},"dataType":"text","data":"{text}"}}"#
     )
 }
 
@@ -122,6 +130,7 @@ mod tests {
         for text in [
             send_to_group("g", "x", Some(1)),
             send_to_group("g", "x", None),
+            event("e", "x", 1),
             sequence_ack(3),
         ] {
             assert!(

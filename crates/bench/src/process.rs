@@ -1,6 +1,7 @@
 //! What processes and the machine have used, from `/proc`.
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -31,8 +32,41 @@ impl Cpu {
     }
 }
 
+/// What all processes together have used, and this one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    /// Seconds since some moment.
+    at: f64,
+    busy: f64,
+    client: f64,
+}
+
+impl Machine {
+    pub(crate) fn read() -> Result<Self> {
+        static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        Ok(Self {
+            at: BEGIN.get_or_init(Instant::now).elapsed().as_secs_f64(),
+            busy: machine_busy()?,
+            client: Cpu::of(std::process::id())?.total(),
+        })
+    }
+
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            at: self.at - earlier.at,
+            busy: self.busy - earlier.busy,
+            client: self.client - earlier.client,
+        }
+    }
+
+    /// Returns what neither this process nor the services have used, in per cent of a core.
+    pub(crate) fn others_percent(&self, service: f64) -> f64 {
+        ((self.busy - self.client - service) / self.at * 100.0).max(0.0)
+    }
+}
+
 /// Reads the time that all cores together were busy, or taken away by the host of a virtual machine. Seconds.
-pub(crate) fn machine_busy() -> Result<f64> {
+fn machine_busy() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
     parse_machine(&text, ticks_per_second()).context("/proc/stat has another form")
 }
@@ -102,6 +136,23 @@ mod tests {
         let text = "cpu  100 1 50 9999 888 2 3 4 0 0\ncpu0 1 2 3\n";
         assert_eq!(parse_machine(text, 100.0), Some(1.6));
         assert_eq!(parse_machine("intr 1", 100.0), None);
+    }
+
+    #[test]
+    fn others_have_used_what_is_left() {
+        let before = Machine {
+            at: 1.0,
+            busy: 10.0,
+            client: 1.0,
+        };
+        let after = Machine {
+            at: 3.0,
+            busy: 14.5,
+            client: 3.0,
+        };
+        let used = after.since(&before);
+        assert_eq!(used.others_percent(2.0), 25.0);
+        assert_eq!(used.others_percent(2.6), 0.0);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub(crate) const HUB: &str = "bench";
 pub(crate) const GROUP: &str = "all";
 const TOKEN_LIFETIME_S: u64 = 3600;
+/// Lines of the log that wait to be taken.
+const LOG_LINES_MAX: usize = 1024;
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running service, ended when dropped.
@@ -23,12 +26,23 @@ pub(crate) struct Service {
     endpoint: String,
     access_key: String,
     pub(crate) address: SocketAddr,
+    /// What it logs, line by line, if it was started with a file. Lines that nobody takes are dropped.
+    log: Option<Receiver<String>>,
 }
 
 impl Service {
     /// Starts the service with one shard on the first core this process may use, then keeps this thread, and those it starts, to the
     /// last one. `settings` are environment variables without their prefix, such as `LIMITS__RECOVERY_WINDOW`.
     pub(crate) fn start(binary: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(binary, settings, None)
+    }
+
+    /// Starts the service likewise, with a configuration file.
+    pub(crate) fn start_with(
+        binary: &Path,
+        settings: &[(&str, &str)],
+        file: Option<&Path>,
+    ) -> Result<Self> {
         raise_open_file_limit();
         let cores = Cores::find()?;
         let mut command = Command::new(binary);
@@ -51,17 +65,22 @@ impl Service {
         for (name, value) in settings {
             command.env(format!("HUBWIRE__{name}"), value);
         }
+        if let Some(file) = file {
+            command.arg("--config").arg(file).stderr(Stdio::piped());
+        }
         // A child starts on the cores of the thread that starts it.
         cores.keep_to(cores.service)?;
         let child = command.spawn();
         cores.keep_to(cores.client)?;
         let mut child = child.with_context(|| format!("cannot start {}", binary.display()))?;
+        let log = child.stderr.take().map(log_of);
         match announced(&mut child) {
             Ok((endpoint, access_key, address)) => Ok(Self {
                 child,
                 endpoint,
                 access_key,
                 address,
+                log,
             }),
             Err(error) => {
                 let _ = child.kill();
@@ -73,6 +92,17 @@ impl Service {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks the service to read its configuration again.
+    pub(crate) fn reload(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id() as i32).context("the service has no id")?;
+        kill_process(pid, Signal::HUP).context("cannot signal the service")
+    }
+
+    /// Takes what it has logged since the last time.
+    pub(crate) fn logged(&self) -> impl Iterator<Item = String> {
+        self.log.iter().flat_map(Receiver::try_iter)
     }
 
     /// Returns path and query that open a connection; it is in the group if it is to receive.
@@ -119,6 +149,18 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Reads what the service logs, on a thread that ends with it, and shows it.
+fn log_of(stderr: ChildStderr) -> Receiver<String> {
+    let (lines, log) = sync_channel(LOG_LINES_MAX);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            let _ = lines.try_send(line);
+        }
+    });
+    log
 }
 
 /// Reads what the service prints at its start: endpoint, access key and address.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
-use crate::frame;
+use crate::{frame, message};
 
 /// What happened on a socket.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ pub(crate) struct Request {
     /// The service, which may be behind the address.
     pub(crate) host: SocketAddr,
     pub(crate) path: String,
+    /// What is offered; nothing if it is [`message::SIMPLE`].
     pub(crate) subprotocol: &'static str,
 }
 
@@ -76,8 +77,13 @@ impl Socket {
         stream.set_nodelay(true)?;
         let upgrade = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
-            request.path, request.host, request.subprotocol
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n",
+            request.path,
+            request.host,
+            match request.subprotocol {
+                message::SIMPLE => String::new(),
+                subprotocol => format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"),
+            }
         );
         Ok(Self {
             stream,

@@ -38,6 +38,13 @@ impl Spread {
     }
 }
 
+/// Returns the value that this share of all values does not exceed; `None` without any. Sorts the values.
+pub(crate) fn quantile(values: &mut [u32], share: f64) -> Option<u32> {
+    values.sort_unstable();
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +64,14 @@ mod tests {
         };
         assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Some(even));
         assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let mut values: Vec<u32> = (1..=200).rev().collect();
+        assert_eq!(quantile(&mut values, 0.99), Some(198));
+        assert_eq!(quantile(&mut values, 0.5), Some(100));
+        assert_eq!(quantile(&mut values, 0.0), Some(1));
+        assert_eq!(quantile(&mut [], 0.99), None);
     }
 }

@@ -9,7 +9,7 @@ use super::{Kind, Load, Options, Pair, Run};
 use crate::acks::AckClock;
 use crate::fleet::{Fleet, unexpected};
 use crate::message;
-use crate::process::{Cpu, machine_busy};
+use crate::process::{Cpu, Machine};
 use crate::service::{GROUP, Service};
 use crate::socket::{Event, Request};
 
@@ -326,60 +326,5 @@ impl Reading {
             reads: self.reads - earlier.reads,
             sequence_acks: self.sequence_acks - earlier.sequence_acks,
         }
-    }
-}
-
-/// What all processes together have used, and this one.
-#[derive(Clone, Copy)]
-struct Machine {
-    /// Seconds since some moment.
-    at: f64,
-    busy: f64,
-    client: f64,
-}
-
-impl Machine {
-    fn read() -> Result<Self> {
-        static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-        Ok(Self {
-            at: BEGIN.get_or_init(Instant::now).elapsed().as_secs_f64(),
-            busy: machine_busy()?,
-            client: Cpu::of(std::process::id())?.total(),
-        })
-    }
-
-    fn since(&self, earlier: &Self) -> Self {
-        Self {
-            at: self.at - earlier.at,
-            busy: self.busy - earlier.busy,
-            client: self.client - earlier.client,
-        }
-    }
-
-    /// Returns what neither this process nor the services have used, in per cent of a core.
-    fn others_percent(&self, service: f64) -> f64 {
-        ((self.busy - self.client - service) / self.at * 100.0).max(0.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn others_have_used_what_is_left() {
-        let before = Machine {
-            at: 1.0,
-            busy: 10.0,
-            client: 1.0,
-        };
-        let after = Machine {
-            at: 3.0,
-            busy: 14.5,
-            client: 3.0,
-        };
-        let used = after.since(&before);
-        assert_eq!(used.others_percent(2.0), 25.0);
-        assert_eq!(used.others_percent(2.6), 0.0);
     }
 }
