@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::report::{Report, count, table, verdict};
+use crate::runs::Runs;
 use crate::statistics::Spread;
 
 /// A connect that a handler lets in may cost as much as this many without one. Source: ours.
@@ -89,7 +90,7 @@ impl Pair {
 }
 
 pub(crate) fn run(binary: &Path, options: &Options) -> Result<Report> {
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let mut pairs = Runs::new(options.others_max);
     for number in 0..options.runs {
         let first = match number % 2 {
             0 => Kind::Plain,
@@ -108,29 +109,13 @@ pub(crate) fn run(binary: &Path, options: &Options) -> Result<Report> {
                 .map(|fault| format!(", fault: {fault}"))
                 .unwrap_or_default(),
         );
-        match pair.others_percent <= options.others_max {
-            true => kept.push(pair),
-            false => dropped.push(pair),
-        }
+        let others_percent = pair.others_percent;
+        pairs.add(pair, others_percent);
     }
-    Ok(report(&Pairs { kept, dropped }))
+    Ok(report(&pairs))
 }
 
-/// All pairs, those that were disturbed apart.
-struct Pairs {
-    kept: Vec<Pair>,
-    dropped: Vec<Pair>,
-}
-
-impl Pairs {
-    /// Returns the undisturbed pairs, or all if there are none.
-    fn counted(&self) -> &[Pair] {
-        match self.kept.is_empty() {
-            true => &self.dropped,
-            false => &self.kept,
-        }
-    }
-
+impl Runs<Pair> {
     fn ratio(&self) -> Option<Spread> {
         Spread::of(self.counted().iter().map(Pair::ratio))
     }
@@ -176,17 +161,13 @@ impl Pairs {
             };
             row.push(shown(others, &percent));
             row.push(shown(self.ratio(), &|value| format!("{value:.2}")));
-            let all = self.kept.len() + self.dropped.len();
-            row.push(match self.kept.len() {
-                0 => format!("all {all} disturbed"),
-                kept => format!("{kept} of {all}"),
-            });
+            row.push(self.share());
         }
         row
     }
 }
 
-fn report(pairs: &Pairs) -> Report {
+fn report(pairs: &Runs<Pair>) -> Report {
     let heads = [
         "handler",
         "connects/s",
@@ -225,8 +206,8 @@ fn report(pairs: &Pairs) -> Report {
             "ratio": pairs.ratio(),
             "ratio_max": RATIO_MAX,
             "fault": pairs.fault(),
-            "kept": pairs.kept,
-            "disturbed": pairs.dropped,
+            "kept": pairs.kept(),
+            "disturbed": pairs.disturbed(),
         }),
         is_passed,
     }
@@ -257,10 +238,11 @@ mod tests {
 
     #[test]
     fn the_ratio_is_the_median_of_undisturbed_pairs() {
-        let pairs = Pairs {
-            kept: vec![pair(100.0, 150.0), pair(100.0, 160.0), pair(200.0, 340.0)],
-            dropped: vec![pair(100.0, 900.0)],
-        };
+        let mut pairs = Runs::new(5.0);
+        for (plain, handled) in [(100.0, 150.0), (100.0, 160.0), (200.0, 340.0)] {
+            pairs.add(pair(plain, handled), 1.0);
+        }
+        pairs.add(pair(100.0, 900.0), 60.0);
         assert!(
             pairs
                 .ratio()
@@ -275,10 +257,8 @@ mod tests {
     fn a_client_that_is_not_let_in_breaks_the_bar() {
         let mut refused = pair(100.0, 150.0);
         refused.handled.fault = Some("refused".to_owned());
-        let pairs = Pairs {
-            kept: vec![refused],
-            dropped: Vec::new(),
-        };
+        let mut pairs = Runs::new(5.0);
+        pairs.add(refused, 1.0);
         assert!(!report(&pairs).is_passed);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::message;
 use crate::report::{Report, count, table, verdict};
+use crate::runs::Runs;
 use crate::statistics::Spread;
 
 /// Echoes a second that the cloud publishes for each unit of 1,000 connections. Source: events-and-operations 11.2.
@@ -116,7 +117,10 @@ pub(crate) fn run(binary: &Path, options: &Options) -> Result<Report> {
     let loads: Vec<Load> = [Load::OneEach].into_iter().chain(rate).collect();
     let mut cells: Vec<Cell> = loads
         .into_iter()
-        .flat_map(|load| options.kinds.iter().map(move |kind| Cell::new(load, *kind)))
+        .flat_map(|load| {
+            let kinds = options.kinds.iter();
+            kinds.map(move |kind| Cell::new(load, *kind, options.others_max))
+        })
         .collect();
     for _ in 0..options.runs {
         for cell in &mut cells {
@@ -135,7 +139,7 @@ pub(crate) fn run(binary: &Path, options: &Options) -> Result<Report> {
                     .map(|fault| format!(", fault: {fault}"))
                     .unwrap_or_default(),
             );
-            cell.add(run, options.others_max);
+            cell.add(run);
         }
     }
     Ok(report(&cells))
@@ -145,37 +149,25 @@ pub(crate) fn run(binary: &Path, options: &Options) -> Result<Report> {
 struct Cell {
     load: Load,
     kind: Kind,
-    kept: Vec<Run>,
-    dropped: Vec<Run>,
+    runs: Runs<Run>,
 }
 
 impl Cell {
-    fn new(load: Load, kind: Kind) -> Self {
+    fn new(load: Load, kind: Kind, others_max: f64) -> Self {
         Self {
             load,
             kind,
-            kept: Vec::new(),
-            dropped: Vec::new(),
+            runs: Runs::new(others_max),
         }
     }
 
-    fn add(&mut self, run: Run, others_max: f64) {
-        match run.others_percent <= others_max {
-            true => self.kept.push(run),
-            false => self.dropped.push(run),
-        }
-    }
-
-    /// Returns the undisturbed runs, or all if there are none.
-    fn counted(&self) -> &[Run] {
-        match self.kept.is_empty() {
-            true => &self.dropped,
-            false => &self.kept,
-        }
+    fn add(&mut self, run: Run) {
+        let others_percent = run.others_percent;
+        self.runs.add(run, others_percent);
     }
 
     fn spread(&self, value: impl Fn(&Run) -> f64) -> Option<Spread> {
-        Spread::of(self.counted().iter().map(value))
+        Spread::of(self.runs.counted().iter().map(value))
     }
 
     /// Returns how many units' worth of echoes come back in a second; only under full load, where the core is used up.
@@ -187,7 +179,10 @@ impl Cell {
     }
 
     fn fault(&self) -> Option<&str> {
-        self.counted().iter().find_map(|run| run.fault.as_deref())
+        self.runs
+            .counted()
+            .iter()
+            .find_map(|run| run.fault.as_deref())
     }
 
     fn is_held(&self) -> bool {
@@ -204,7 +199,6 @@ impl Cell {
         };
         let one = |value: f64| format!("{value:.1}");
         let percent = |value: f64| format!("{value:.0} %");
-        let runs = self.kept.len() + self.dropped.len();
         vec![
             self.load.name(),
             self.kind.name().to_owned(),
@@ -217,10 +211,7 @@ impl Cell {
             show(self.spread(|run| run.generator_percent), &percent),
             show(self.spread(|run| run.others_percent), &percent),
             show(self.units(), &one),
-            match self.kept.len() {
-                0 => format!("all {runs} disturbed"),
-                kept => format!("{kept} of {runs}"),
-            },
+            self.runs.share(),
         ]
     }
 
@@ -231,8 +222,8 @@ impl Cell {
             "units": self.units(),
             "is_held": self.is_held(),
             "fault": self.fault(),
-            "kept": self.kept,
-            "disturbed": self.dropped,
+            "kept": self.runs.kept(),
+            "disturbed": self.runs.disturbed(),
         })
     }
 }
@@ -300,8 +291,8 @@ mod tests {
     }
 
     fn cell(load: Load, runs: Vec<Run>) -> Cell {
-        let mut cell = Cell::new(load, Kind::Raw);
-        runs.into_iter().for_each(|run| cell.add(run, 5.0));
+        let mut cell = Cell::new(load, Kind::Raw, 5.0);
+        runs.into_iter().for_each(|run| cell.add(run));
         cell
     }
 

@@ -18,6 +18,7 @@ mod reliable_cost;
 mod reliable_cuts;
 mod reliable_memory;
 mod report;
+mod runs;
 mod service;
 mod socket;
 mod statistics;

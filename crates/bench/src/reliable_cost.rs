@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::report::{Report, count, table, verdict};
+use crate::runs::Runs;
 use crate::statistics::Spread;
 
 /// A delivery to a reliable client may cost this much of one to a plain client.
@@ -156,38 +157,26 @@ fn run_pair(binary: &Path, options: &Options, load: Load, first: Kind) -> Result
 /// The pairs of one load, those that were disturbed apart.
 struct LoadResult {
     load: Load,
-    kept: Vec<Pair>,
-    dropped: Vec<Pair>,
+    pairs: Runs<Pair>,
 }
 
 impl LoadResult {
     fn new(load: Load, pairs: Vec<Pair>, others_max: f64) -> Self {
-        let (kept, dropped) = pairs
-            .into_iter()
-            .partition(|pair| pair.others_percent <= others_max);
-        Self {
-            load,
-            kept,
-            dropped,
+        let mut all = Runs::new(others_max);
+        for pair in pairs {
+            let others_percent = pair.others_percent;
+            all.add(pair, others_percent);
         }
-    }
-
-    /// Returns the undisturbed pairs, or all if there are none.
-    fn counted(&self) -> &[Pair] {
-        if self.kept.is_empty() {
-            &self.dropped
-        } else {
-            &self.kept
-        }
+        Self { load, pairs: all }
     }
 
     fn ratio(&self) -> Option<Spread> {
-        Spread::of(self.counted().iter().map(Pair::ratio))
+        Spread::of(self.pairs.counted().iter().map(Pair::ratio))
     }
 
     /// Returns the first fault of a pair that counts.
     fn fault(&self) -> Option<&str> {
-        self.counted().iter().find_map(Pair::fault)
+        self.pairs.counted().iter().find_map(Pair::fault)
     }
 
     /// At a given rate the service has as much to do as there is: then the ratio tells nothing, but nobody may be lost.
@@ -197,7 +186,7 @@ impl LoadResult {
     }
 
     fn spread(&self, kind: Kind, value: impl Fn(&Run) -> f64) -> Option<Spread> {
-        let runs = self.counted().iter().map(|pair| match kind {
+        let runs = self.pairs.counted().iter().map(|pair| match kind {
             Kind::Plain => &pair.plain,
             Kind::Reliable => &pair.reliable,
         });
@@ -224,21 +213,13 @@ impl LoadResult {
                 }),
             ];
             if kind == Kind::Reliable {
-                let others = self.counted().iter().map(|pair| pair.others_percent);
+                let others = self.pairs.counted().iter().map(|pair| pair.others_percent);
                 row.push(show(Spread::of(others), &|value| format!("{value:.1} %")));
                 row.push(show(self.ratio(), &|value| format!("{value:.2}")));
-                row.push(self.pairs_text());
+                row.push(self.pairs.share());
             }
             row
         })
-    }
-
-    fn pairs_text(&self) -> String {
-        let all = self.kept.len() + self.dropped.len();
-        match self.kept.len() {
-            0 => format!("all {all} disturbed"),
-            kept => format!("{kept} of {all}"),
-        }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -248,8 +229,8 @@ impl LoadResult {
             "ratio_max": RATIO_MAX,
             "is_held": self.is_held(),
             "fault": self.fault(),
-            "kept": self.kept,
-            "disturbed": self.dropped,
+            "kept": self.pairs.kept(),
+            "disturbed": self.pairs.disturbed(),
         })
     }
 }
@@ -330,14 +311,14 @@ mod tests {
         let ratio = result.ratio().expect("three pairs");
         assert!((ratio.median - 1.2).abs() < 1e-9 && (ratio.max - 1.3).abs() < 1e-9);
         assert!(result.is_held());
-        assert_eq!(result.pairs_text(), "3 of 4");
+        assert_eq!(result.pairs.share(), "3 of 4");
     }
 
     #[test]
     fn disturbed_pairs_count_only_if_there_are_no_others() {
         let result = result(vec![pair(1.0, 2.0, 50.0)]);
         assert!(!result.is_held());
-        assert_eq!(result.pairs_text(), "all 1 disturbed");
+        assert_eq!(result.pairs.share(), "all 1 disturbed");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::handlers::{ConfigFile, Handler, Wanted};
 use crate::message;
 use crate::meter::Meter;
 use crate::process::{Cpu, Machine};
+use crate::runs::by_turns;
 use crate::service::Service;
 use crate::socket::{Event, Request};
 use crate::statistics::quantile;
@@ -18,30 +19,19 @@ use crate::webhook::Webhook;
 
 /// Not measured, for each kind.
 const WARM_UP: Duration = Duration::from_secs(1);
-const SLICE: Duration = Duration::from_millis(250);
 /// Clients that are connecting at the end must be let in within this time.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Measures both kinds by turns, in slices that are short beside the moods of a machine; `first` begins. Each kind has a service of
+/// Measures both kinds by turns; `first` begins. Each kind has a service of
 /// its own, on the same core, which has nothing to do while it is not its turn.
 pub(super) fn measure(binary: &Path, options: &Options, first: Kind) -> Result<Pair> {
     let mut plain = Side::open(binary, options, Kind::Plain)?;
     let mut handled = Side::open(binary, options, Kind::Handled)?;
     let mut slices = |time: Duration| {
-        let mut left = time;
-        while !left.is_zero() {
-            let slice = left.min(SLICE);
-            left -= slice;
-            match first {
-                Kind::Plain => {
-                    plain.run(slice);
-                    handled.run(slice);
-                }
-                Kind::Handled => {
-                    handled.run(slice);
-                    plain.run(slice);
-                }
-            }
+        let (run_plain, run_other) = (|slice| plain.run(slice), |slice| handled.run(slice));
+        match first {
+            Kind::Plain => by_turns(time, run_plain, run_other),
+            Kind::Handled => by_turns(time, run_other, run_plain),
         }
         anyhow::Ok((Machine::read()?, plain.reading()?, handled.reading()?))
     };

@@ -10,35 +10,25 @@ use crate::acks::AckClock;
 use crate::fleet::{Fleet, unexpected};
 use crate::message;
 use crate::process::{Cpu, Machine};
+use crate::runs::by_turns;
 use crate::service::{GROUP, Service};
 use crate::socket::{Event, Request};
 
 /// Not measured, for each kind.
 const WARM_UP: Duration = Duration::from_secs(1);
-const SLICE: Duration = Duration::from_millis(250);
 /// What is under way at the end must arrive within this time.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Measures both kinds by turns, in slices that are short beside the moods of a machine; `first` begins. Each kind has a service of
+/// Measures both kinds by turns; `first` begins. Each kind has a service of
 /// its own, on the same core, which has nothing to do while it is not its turn.
 pub(super) fn measure(binary: &Path, options: &Options, load: Load, first: Kind) -> Result<Pair> {
     let mut plain = Side::open(binary, options, load, Kind::Plain)?;
     let mut reliable = Side::open(binary, options, load, Kind::Reliable)?;
     let mut slices = |time: Duration| {
-        let mut left = time;
-        while !left.is_zero() {
-            let slice = left.min(SLICE);
-            left -= slice;
-            match first {
-                Kind::Plain => {
-                    plain.run(slice);
-                    reliable.run(slice);
-                }
-                Kind::Reliable => {
-                    reliable.run(slice);
-                    plain.run(slice);
-                }
-            }
+        let (run_plain, run_other) = (|slice| plain.run(slice), |slice| reliable.run(slice));
+        match first {
+            Kind::Plain => by_turns(time, run_plain, run_other),
+            Kind::Reliable => by_turns(time, run_other, run_plain),
         }
         anyhow::Ok((Machine::read()?, plain.reading()?, reliable.reading()?))
     };
