@@ -402,20 +402,12 @@ fn protocol_label(subprotocol: Subprotocol) -> &'static str {
 
 /// The data of an event whose handler is asked, counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct EventsWaiting {
+pub(crate) struct EventWaiting {
     gauge: Gauge,
     bytes: i64,
 }
 
-impl EventsWaiting {
-    pub(crate) fn with(mut self, bytes: usize) -> Self {
-        self.bytes = bytes as i64;
-        self.gauge.inc_by(self.bytes);
-        self
-    }
-}
-
-impl Drop for EventsWaiting {
+impl Drop for EventWaiting {
     fn drop(&mut self) {
         self.gauge.dec_by(self.bytes);
     }
@@ -468,12 +460,12 @@ impl ShardMetrics {
         self.waiting += after as i64 - before as i64;
     }
 
-    /// Returns what counts the data of an event while its handler is asked.
-    pub(crate) fn events_waiting(&self) -> EventsWaiting {
-        EventsWaiting {
-            gauge: self.metrics.event_bytes.clone(),
-            bytes: 0,
-        }
+    /// Counts the data of an event while its handler is asked.
+    pub(crate) fn count_waiting(&self, bytes: usize) -> EventWaiting {
+        let gauge = self.metrics.event_bytes.clone();
+        let bytes = bytes as i64;
+        gauge.inc_by(bytes);
+        EventWaiting { gauge, bytes }
     }
 
     pub(crate) fn count_panic(&self) {

@@ -2,6 +2,7 @@
 
 mod asking;
 mod forwarding;
+mod message;
 mod reading;
 mod writing;
 
@@ -16,23 +17,19 @@ use asking::Questions;
 use bytes::Bytes;
 use forwarding::Stalled;
 use hubwire_engine::{
-    BufferLimits, Command, ConnectionId, ConnectionKey, Delivery, EventAnswer, Fault, Frame,
-    FrameKind, HubSettings, Input, Open, Output, Recover, Reply, ReplyToken, Shard, SocketEnd,
-    Time,
+    BufferLimits, ConnectionKey, Delivery, Fault, Frame, FrameKind, Input, Output, Reply,
+    ReplyToken, Shard, SocketEnd, Time,
 };
-use hubwire_protocol::names::Hub;
-use hubwire_protocol::token::ReconnectionKey;
+pub(crate) use message::{ShardMessage, ShardUpdate};
 use mio::{Events, Poll, Token};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use crate::config::Config;
 use crate::firewall::{Pass, Passes};
 use crate::inbox::Inbox;
 use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::node::Node;
 use crate::socket::{Attach, Closing, QueueLimits, Socket, Turn};
-use crate::upgrade::hub_settings;
 
 /// The bell of the inbox; sockets have their slot and generation as token.
 pub(crate) const BELL: Token = Token(usize::MAX);
@@ -44,84 +41,6 @@ const READS_PER_TURN: usize = 4;
 const TURN_BYTES: usize = 512 * 1024;
 /// How soon a publisher that waits for room in another shard tries again.
 const PAUSED_RETRY: Duration = Duration::from_millis(1);
-
-/// What the rest of the process wants of a shard.
-#[derive(Debug)]
-pub(crate) enum ShardMessage {
-    /// Keep a place for a client, about whom a handler is asked.
-    Reserve {
-        /// For the id.
-        random: [u8; 16],
-        /// Answered with [`Reply::Reserved`].
-        reply: oneshot::Sender<Reply>,
-    },
-    /// Give up a place that was kept.
-    Release {
-        /// The place.
-        key: ConnectionKey,
-    },
-    /// Activate a connection.
-    Open {
-        /// The client.
-        open: Box<Open>,
-        /// What it has of the firewall, until it ends.
-        pass: Pass,
-        /// Answered with [`Reply::Opened`].
-        reply: oneshot::Sender<Reply>,
-    },
-    /// Let a client go on with its reliable connection.
-    Recover {
-        /// Which.
-        recover: Recover,
-        /// Answered with [`Reply::Recovered`] or [`Reply::NotFound`].
-        reply: oneshot::Sender<Reply>,
-    },
-    /// Here is the socket of an active connection.
-    Attach(Box<Attach>),
-    /// The socket of an active connection will not come.
-    Abandon {
-        /// The connection.
-        key: ConnectionKey,
-    },
-    /// An event has its answer.
-    Answered {
-        /// The connection that raised it.
-        connection: ConnectionId,
-        /// The number of the question.
-        question: u64,
-        /// The answer.
-        answer: EventAnswer,
-    },
-    /// Do something to a hub.
-    Command {
-        /// What.
-        command: Arc<Command>,
-        /// Answers, if set.
-        reply: Option<oneshot::Sender<Reply>>,
-    },
-    /// The configuration has changed.
-    Settings(Arc<ShardUpdate>),
-    /// Send all clients away, then return.
-    ShutDown,
-    /// Drop what is left and return.
-    Stop,
-}
-
-/// What a shard has to know of a changed configuration.
-#[derive(Debug)]
-pub(crate) struct ShardUpdate {
-    /// Where the settings of hubs are.
-    pub(crate) config: Arc<Config>,
-    /// Authenticates reconnection tokens from now on.
-    pub(crate) reconnection_key: ReconnectionKey,
-}
-
-impl ShardUpdate {
-    fn hub_settings(&self, hub: &Hub) -> Arc<HubSettings> {
-        let settings = self.config.hubs.get(hub.as_str());
-        Arc::new(hub_settings(settings, &self.config.firewall))
-    }
-}
 
 /// Limits that the loop itself enforces.
 #[derive(Clone, Copy, Debug)]
@@ -510,9 +429,8 @@ impl ShardLoop {
             Output::HoldReading { to } => self.hold_reading(to, true),
             Output::ReadOn { to } => self.hold_reading(to, false),
             Output::Ask(question) => {
-                let waiting = self.metrics.events_waiting();
                 self.questions
-                    .ask(&self.node, self.number, *question, waiting);
+                    .ask(&self.node, self.number, *question, &self.metrics);
             }
             // During a shutdown the requests that are under way go on, and end before the process does.
             Output::Forget { question } if self.is_shutting_down => self.questions.forget(question),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hubwire_sinks::{
     HttpSettings, KafkaSettings, NatsSettings, Sasl, SaslMechanism, SinkSettings, SinkSettingsError,
 };
-use hubwire_upstream::{PrivateAddresses, Secret, Sink};
+use hubwire_upstream::{PrivateAddresses, Sink};
 
-use crate::config::{ListenerEndpoint, SecretText};
+use crate::config::ListenerEndpoint;
 
 /// Makes the sink of a listener. Nothing is opened and nothing connects before the first event.
 ///
@@ -33,8 +33,8 @@ pub(crate) fn sink(
             credentials,
         } => SinkSettings::Nats(Box::new(NatsSettings {
             jetstream: *jetstream,
-            credentials: credentials.as_ref().map(secret),
-            ..NatsSettings::new(secret(url), subject)
+            credentials: credentials.as_ref().map(|text| text.secret().clone()),
+            ..NatsSettings::new(url.secret().clone(), subject)
         })),
         ListenerEndpoint::Kafka {
             brokers,
@@ -45,14 +45,10 @@ pub(crate) fn sink(
             sasl: sasl.as_ref().map(|sasl| Sasl {
                 mechanism: SaslMechanism::Plain,
                 username: sasl.username.clone(),
-                password: secret(&sasl.password),
+                password: sasl.password.secret().clone(),
             }),
             tls: *tls,
             ..KafkaSettings::new(brokers.clone(), topic)
         })),
     })
-}
-
-fn secret(text: &SecretText) -> Secret {
-    Secret::new(text.secret().expose())
 }

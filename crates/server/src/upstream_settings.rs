@@ -139,9 +139,7 @@ fn access_keys(config: &Config) -> Vec<Secret> {
         return Vec::new();
     }
     let keys = [Some(&config.keys.primary), config.keys.secondary.as_ref()].into_iter();
-    keys.flatten()
-        .map(|key| Secret::new(key.expose()))
-        .collect()
+    keys.flatten().cloned().collect()
 }
 
 /// Returns the hosts that the service names to handlers. Source: events-and-operations 3.
@@ -207,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::config::{
-        GroupFilter, GroupPresenceConfig, HandlerUrl, PrivateAddressPolicy, Secret as ConfigSecret,
+        GroupFilter, GroupPresenceConfig, HandlerUrl, PrivateAddressPolicy, Secret,
     };
 
     struct Nowhere;
@@ -278,7 +276,7 @@ mod tests {
     #[test]
     fn both_access_keys_sign_and_none_where_they_are_refused_everywhere() {
         let mut config = Config::default();
-        config.keys.secondary = Some(ConfigSecret::new("another-key-that-nobody-knows-at-all"));
+        config.keys.secondary = Some(Secret::new("another-key-that-nobody-knows-at-all"));
         let exposed = |config: &Config| {
             let keys = settings(config, &[]).0.access_keys;
             let keys: Vec<String> = keys.iter().map(|key| key.expose().to_owned()).collect();

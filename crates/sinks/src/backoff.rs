@@ -32,9 +32,12 @@ impl Backoff {
         true
     }
 
-    /// Begins anew with short pauses, after something has gone well; the end stays.
-    pub(crate) fn reset(&mut self) {
-        self.pause = FIRST_PAUSE;
+    /// Waits before what is left is tried again, with short pauses anew if some of it has gone well; the end stays.
+    pub(crate) async fn again(&mut self, has_helped: bool) -> bool {
+        if has_helped {
+            self.pause = FIRST_PAUSE;
+        }
+        self.wait(Duration::ZERO).await
     }
 }
 

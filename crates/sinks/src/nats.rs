@@ -106,10 +106,7 @@ impl NatsSink {
             };
             *connection = None;
             tracing::debug!(reason, "an event listener at NATS did not take events");
-            if waiting.len() < before {
-                backoff.reset();
-            }
-            if !backoff.wait(Duration::ZERO).await {
+            if !backoff.again(waiting.len() < before).await {
                 lost.add_all(waiting, &reason);
                 return lost;
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hubwire_protocol::pattern::Pattern;
 use hubwire_upstream::{
-    Auth, ClientCredentials, ManagedIdentity, PresenceEvent, PrivateAddresses, Secret,
-    SettingsError, StaticHeader, SystemEvent, TemplatePart, UrlError, UrlTemplate,
+    Auth, ClientCredentials, ManagedIdentity, PresenceEvent, PrivateAddresses, SettingsError,
+    StaticHeader, SystemEvent, TemplatePart, UrlError, UrlTemplate,
 };
 
 use super::event_listener::HttpUrl;
@@ -205,7 +205,7 @@ impl HandlerAuth {
             } => Auth::ClientCredentials(ClientCredentials {
                 token_url: token_url.url.clone(),
                 client_id: client_id.clone(),
-                client_secret: upstream_secret(client_secret),
+                client_secret: client_secret.secret().clone(),
                 scope: scope.clone(),
             }),
             Self::StaticHeader(header) => Auth::StaticHeader(header.header.clone()),
@@ -230,12 +230,8 @@ impl StaticHeaderConfig {
     pub fn new(name: &str, value: SecretText) -> Result<Self, SettingsError> {
         Ok(Self {
             name: name.to_owned(),
-            header: StaticHeader::new(name, &upstream_secret(&value))?,
+            header: StaticHeader::new(name, value.secret())?,
             value,
         })
     }
-}
-
-fn upstream_secret(text: &SecretText) -> Secret {
-    Secret::new(text.secret().expose())
 }

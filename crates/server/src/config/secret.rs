@@ -2,36 +2,10 @@
 
 use std::fmt;
 
+pub use hubwire_upstream::Secret;
+
 /// Key that every emulator user knows; accepted on loopback, refused elsewhere unless explicitly allowed.
 pub const DEVELOPMENT_KEY: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH";
-
-/// Holds text that neither `Debug` nor `Display` ever shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps text that must not be seen.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Hands out the text itself; keep it out of logs and errors.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Holds a secret together with the text that stands for it in the file, references included.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,7 +20,7 @@ impl SecretText {
         let text = text.into();
         Self {
             written: text.clone(),
-            secret: Secret(text),
+            secret: Secret::new(text),
         }
     }
 
@@ -167,7 +141,7 @@ fn joined(parts: &[Part]) -> Secret {
     let texts = parts.iter().map(|part| match part {
         Part::Written(text) | Part::Referenced(text) => text.as_str(),
     });
-    Secret(texts.collect())
+    Secret::new(texts.collect::<String>())
 }
 
 const UNKNOWN_REFERENCE: &str = "after `${` comes `env:NAME}` or `file:/path}`; a secret that \

@@ -8,7 +8,7 @@ use hubwire_protocol::event::{EventFailure, EventKind};
 use hubwire_upstream::Ask;
 use tokio::task::AbortHandle;
 
-use crate::metrics::EventsWaiting;
+use crate::metrics::ShardMetrics;
 use crate::node::Node;
 
 /// The tasks by the numbers of their questions. A connection has at most one event and 64 invocations among them.
@@ -22,13 +22,13 @@ impl Questions {
         node: &Arc<Node>,
         shard: u16,
         question: Question,
-        waiting: EventsWaiting,
+        metrics: &ShardMetrics,
     ) {
         let bytes = match &question.event.kind {
             EventKind::User { content, .. } => content.payload.data.len(),
             _ => 0,
         };
-        let waiting = waiting.with(bytes);
+        let waiting = metrics.count_waiting(bytes);
         let mut answering = Answering {
             node: node.clone(),
             shard,

@@ -80,10 +80,7 @@ impl KafkaSink {
             };
             *cluster = None;
             tracing::debug!(reason, "an event listener at Kafka did not take events");
-            if waiting.len() < before {
-                backoff.reset();
-            }
-            if !backoff.wait(Duration::ZERO).await {
+            if !backoff.again(waiting.len() < before).await {
                 lost.add_all(waiting, &reason);
                 return lost;
             }
