@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod logging;
 mod network;
+mod oidc;
 mod overlay;
 mod print;
 mod rest;
@@ -46,6 +47,7 @@ pub use network::{
     AclAction, IpRule, NetworkAcl, NetworkConfig, NetworkRules, PublicNetworkAccess, RequestRules,
     RequestType,
 };
+pub use oidc::{IDENTITY_AUDIENCE, IdentityRole, OidcConfig, PrincipalClaim, RoleAssignment};
 pub use rest::RestConfig;
 pub use secret::{DEVELOPMENT_KEY, Keys, Secret, SecretText};
 pub use sources::{Overrides, Sources};

@@ -17,6 +17,7 @@ use crate::auth::Auth;
 use crate::config::{Config, Roles};
 use crate::events::Events;
 use crate::firewall::Firewall;
+use crate::identity::Identities;
 use crate::metrics::{self, Metrics};
 use crate::node::Node;
 use crate::tls::ClientCertificates;
@@ -33,6 +34,7 @@ pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) auth: Arc<Auth>,
+    pub(crate) identities: Arc<Identities>,
     pub(crate) node: Arc<Node>,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
@@ -81,7 +83,7 @@ impl App {
                 rest::handle(self, request, peer).await
             }
             "client" if peer.roles.client => upgrade::handle(self, request, peer).await,
-            "server" if peer.roles.tunnel => tunnel::handle(self, request, peer),
+            "server" if peer.roles.tunnel => tunnel::handle(self, request, peer).await,
             "healthz" if peer.roles.health => probe(request.method(), path, "/healthz", true),
             "readyz" if peer.roles.health => {
                 probe(request.method(), path, "/readyz", !self.is_shutting_down())

@@ -10,6 +10,7 @@ pub mod config;
 mod events;
 mod firewall;
 mod http;
+mod identity;
 mod inbox;
 mod metrics;
 mod network_rules;

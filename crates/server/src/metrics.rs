@@ -102,6 +102,7 @@ pub(crate) struct Metrics {
     shard_panics: Counter,
     tunnels: Family<OfHub, Gauge>,
     tunnel_requests: Family<Outcome, Counter>,
+    identity_key_refreshes: Family<Outcome, Counter>,
 }
 
 impl Metrics {
@@ -133,6 +134,7 @@ impl Metrics {
             shard_panics: Counter::default(),
             tunnels: Family::default(),
             tunnel_requests: Family::default(),
+            identity_key_refreshes: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -215,6 +217,11 @@ impl Metrics {
             "Requests to handlers behind tunnels, by their outcome",
             metrics.tunnel_requests.clone(),
         );
+        registry.register(
+            "identity_key_refreshes",
+            "Times that the keys of an issuer were asked for, by their outcome",
+            metrics.identity_key_refreshes.clone(),
+        );
         metrics
     }
 
@@ -284,6 +291,13 @@ impl Metrics {
     /// Counts a request to a handler behind a tunnel.
     pub(crate) fn count_tunnel_request(&self, outcome: &'static str) {
         self.tunnel_requests
+            .get_or_create(&Outcome { outcome })
+            .inc();
+    }
+
+    /// Counts that an issuer of identity tokens was asked for its keys.
+    pub(crate) fn count_identity_refresh(&self, outcome: &'static str) {
+        self.identity_key_refreshes
             .get_or_create(&Outcome { outcome })
             .inc();
     }

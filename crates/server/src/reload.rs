@@ -69,6 +69,7 @@ pub(crate) fn reload(
     before.events.replace(&config);
     current.store(Arc::new(App {
         firewall: Arc::new(before.firewall.changed(&config.firewall)),
+        identities: Arc::new(before.identities.changed(&config.auth)),
         config,
         auth,
         ..App::clone(&before)

@@ -1,6 +1,6 @@
 //! The REST data plane: the route table, and what every operation has in common. Source: rest-api 1 and 7.
 //!
-//! The checks come in this order, and none of them has an effect: route, network rules, token, api-version, parameters, body's length, content
+//! The checks come in this order, and none of them has an effect: route, network rules, token, api-version, data action, parameters, body's length, content
 //! type, body, JSON, metadata. An operation is a function in the file of its resource and a row in `route.rs`.
 
 mod body;
@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 use crate::config::RequestType;
 use crate::http::{App, Origin, Peer, Response, bearer_token, empty};
+use crate::identity::{self, Grant, Refusal};
 use crate::network_rules::{self, Denied};
 use crate::node::Overloaded;
 use crate::quota::Exhausted;
@@ -46,6 +47,17 @@ const X_MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const X_MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const API_SUPPORTED_VERSIONS_HEADER: HeaderName = HeaderName::from_static("api-supported-versions");
 
+/// Who asks, as the token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    /// Nobody in particular, where that is enough.
+    Anybody,
+    /// A holder of an access key, who may do everything.
+    AccessKey,
+    /// Somebody with an identity.
+    Identity(Grant),
+}
+
 /// A request whose route and token are good.
 struct Call<'a> {
     app: &'a App,
@@ -53,6 +65,7 @@ struct Call<'a> {
     query: Query,
     parts: &'a Parts,
     operation: Operation,
+    caller: Caller,
     /// Where the request was addressed to.
     origin: Origin,
     /// Taken by the operation that reads it.
@@ -180,18 +193,13 @@ async fn run(
         return Err(RestError::unavailable("The service is shutting down."));
     }
     let origin = Origin::of(&request, peer, &app.config.network.trusted_proxies);
-    if operation != Operation::Health {
-        let token = bearer_token(&request)
-            .ok_or_else(|| RestError::unauthorized("The request has no bearer token."))?;
-        app.auth
-            .check_rest(token, &origin.host, &origin.path(request.uri().path()))
-            .map_err(|error| {
-                tracing::debug!(%error, "caller refused");
-                RestError::unauthorized(&format!("The token is refused: {error}."))
-            })?;
-    }
+    let caller = match operation {
+        Operation::Health => Caller::Anybody,
+        _ => authenticate(app, &request, &origin).await?,
+    };
     let query = Query::parse(request.uri().query().unwrap_or_default());
     check_version(&query)?;
+    authorise(caller, operation)?;
     if operation != Operation::Health {
         let hub = Hub::new(&params.hub)?;
         app.node.quotas.take_rest_request(&hub)?;
@@ -203,6 +211,7 @@ async fn run(
         query,
         parts: &parts,
         operation,
+        caller,
         origin,
         body,
         received,
@@ -241,6 +250,58 @@ async fn run(
         Operation::GrantPermission => permission::grant(&call).await,
         Operation::CheckPermission => permission::check(&call).await,
         Operation::RevokePermission => permission::revoke(&call).await,
+    }
+}
+
+/// Finds out who asks. Source: rest-api 3.
+async fn authenticate(
+    app: &App,
+    request: &Request<()>,
+    origin: &Origin,
+) -> Result<Caller, RestError> {
+    let token = bearer_token(request)
+        .ok_or_else(|| RestError::unauthorized("The request has no bearer token."))?;
+    if let Some(claims) = app.identities.recognise(token) {
+        return match app.identities.check(token, claims).await {
+            Ok(grant) => Ok(Caller::Identity(grant)),
+            Err(error @ Refusal::Unavailable) => Err(RestError::unavailable(&format!(
+                "The token cannot be checked: {error}."
+            ))),
+            Err(error) => {
+                tracing::debug!(%error, "caller with an identity refused");
+                Err(refused(&error))
+            }
+        };
+    }
+    app.auth
+        .check_rest(token, &origin.host, &origin.path(request.uri().path()))
+        .map(|()| Caller::AccessKey)
+        .map_err(|error| {
+            tracing::debug!(%error, "caller refused");
+            match identity::is_identity_token(token) {
+                true => RestError::unauthorized(
+                    "The token is refused: tokens of identities are not accepted here.",
+                ),
+                false => refused(&error),
+            }
+        })
+}
+
+fn refused(error: &dyn std::error::Error) -> RestError {
+    RestError::unauthorized(&format!("The token is refused: {error}."))
+}
+
+/// Checks that the caller may do what it asks for. Source: rest-api 3.6.
+fn authorise(caller: Caller, operation: Operation) -> Result<(), RestError> {
+    match (caller, operation.data_action()) {
+        (Caller::Identity(grant), Some(action)) if !grant.allows(action) => {
+            let message = format!(
+                "The identity lacks the data action {}, which one of its roles has to give.",
+                action.name()
+            );
+            Err(RestError::new(ErrorCode::Forbidden, message))
+        }
+        (Caller::Anybody | Caller::AccessKey | Caller::Identity(_), _) => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::config::{Config, ListenerConfig, Roles};
 use crate::events::Events;
 use crate::firewall::Firewall;
 use crate::http::{App, CurrentApp};
+use crate::identity::Identities;
 use crate::inbox::Inbox;
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::node::{INBOX_CAPACITY, Node};
@@ -104,6 +105,7 @@ impl Server {
         let handshake_timeout = config.limits.handshake_timeout;
         let app = App {
             auth: Arc::new(auth),
+            identities: Arc::new(Identities::start(&config.auth, metrics.clone())),
             firewall: Arc::new(Firewall::new(&config.firewall)),
             config,
             node,

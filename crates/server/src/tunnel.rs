@@ -25,6 +25,7 @@ pub(crate) use self::registry::Tunnels;
 use self::session::Session;
 use crate::config::RequestType;
 use crate::http::{App, Origin, Peer, Response, bearer_token};
+use crate::identity::{self, Grant};
 use crate::upgrade::{
     Refusal, check_network, check_running, check_upgrade, refuse, refuse_for_now,
     switching_protocols,
@@ -34,12 +35,17 @@ use crate::upgrade::{
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request for `/server...`.
-pub(crate) fn handle(app: &App, mut request: Request<Incoming>, peer: &Peer) -> Response {
-    handshake(app, &mut request, peer).unwrap_or_else(Refusal::into_response)
+pub(crate) async fn handle(app: &App, mut request: Request<Incoming>, peer: &Peer) -> Response {
+    let answer = handshake(app, &mut request, peer).await;
+    answer.unwrap_or_else(Refusal::into_response)
 }
 
 /// Checks a handshake. The answer of a good one is the 101. `target`, which names a node in a cluster, is ignored.
-fn handshake(app: &App, request: &mut Request<Incoming>, peer: &Peer) -> Result<Response, Refusal> {
+async fn handshake(
+    app: &App,
+    request: &mut Request<Incoming>,
+    peer: &Peer,
+) -> Result<Response, Refusal> {
     let path = request.uri().path();
     if path.strip_suffix('/').unwrap_or(path) != "/server/tunnel" {
         let reason = "There is nothing at this path.";
@@ -54,7 +60,7 @@ fn handshake(app: &App, request: &mut Request<Incoming>, peer: &Peer) -> Result<
     })?;
     let hub = Hub::new(hub).map_err(|_| refuse(StatusCode::BAD_REQUEST, "Invalid hub name."))?;
     let origin = Origin::of(request, peer, &app.config.network.trusted_proxies);
-    let user = admit(app, request, &query, &hub, &origin)?;
+    let user = admit(app, request, &query, &hub, &origin).await?;
     check_running(app)?;
     let session = app.tunnels.connect(hub.clone(), user).ok_or_else(|| {
         let reason = "The hub has as many tunnels as it may have.";
@@ -65,8 +71,9 @@ fn handshake(app: &App, request: &mut Request<Incoming>, peer: &Peer) -> Result<
     Ok(switching_protocols(accept, None))
 }
 
-/// Checks the token. Returns who it was made for: a number that the process with the tunnel gives itself.
-fn admit(
+/// Checks the token. Returns who it was made for: a number that the process with the tunnel gives itself. There is none in the token of
+/// an identity, which has to be allowed to do everything, since a tunnel gets whatever the handlers of the hub would.
+async fn admit(
     app: &App,
     request: &Request<Incoming>,
     query: &Query,
@@ -81,6 +88,23 @@ fn admit(
     let token = in_query
         .or_else(|| bearer_token(request))
         .ok_or_else(unauthorized)?;
+    if let Some(claims) = app.identities.recognise(token) {
+        return match app.identities.check(token, claims).await {
+            Ok(Grant::EVERYTHING) => Ok(None),
+            Ok(_) => {
+                let reason = "The identity lacks a role that allows everything.";
+                Err(refuse(StatusCode::FORBIDDEN, reason))
+            }
+            Err(identity::Refusal::Unavailable) => {
+                let reason = "The token cannot be checked now.";
+                Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, reason))
+            }
+            Err(error) => {
+                tracing::debug!(%hub, %error, "tunnel refused");
+                Err(unauthorized())
+            }
+        };
+    }
     let claims = app.auth.check_tunnel(token, origin, hub).map_err(|error| {
         tracing::debug!(%hub, %error, "tunnel refused");
         unauthorized()

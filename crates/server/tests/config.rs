@@ -9,10 +9,10 @@ use std::time::Duration;
 use hubwire_server::config::{
     AclAction, AnonymousConnectPolicy, AudienceHost, Config, ConfigError, ConnectionCountRule,
     DEVELOPMENT_KEY, Endpoint, EventHandlerConfig, EventListenerConfig, HandlerAuth, HubConfig,
-    Level, ListenerEndpoint, LogCategory, LogFormat, NetworkRules, Overrides, Place, PresenceEvent,
-    PrivateAddressPolicy, PublicNetworkAccess, RequestRules, RequestType, Roles, Scheme, Secret,
-    SecretText, Sources, SystemEvent, ThrottleKey, TlsConfig, TlsVersion, TrafficControlRule,
-    UpstreamConfig,
+    IdentityRole, Level, ListenerEndpoint, LogCategory, LogFormat, NetworkRules, OidcConfig,
+    Overrides, Place, PresenceEvent, PrincipalClaim, PrivateAddressPolicy, PublicNetworkAccess,
+    RequestRules, RequestType, RoleAssignment, Roles, Scheme, Secret, SecretText, Sources,
+    SystemEvent, ThrottleKey, TlsConfig, TlsVersion, TrafficControlRule, UpstreamConfig,
 };
 
 const KEY: &str = "a-key-of-our-own-that-nobody-knows-1234";
@@ -107,6 +107,27 @@ fn every_key_of_the_file_is_read() {
     assert!(!config.auth.generate_token_with_access_key);
     assert!(config.auth.allow_development_key);
     assert_eq!(config.auth.clock_skew, Duration::ZERO);
+    assert!(!config.auth.disable_identity_auth);
+    assert!(config.auth.allow_unvalidated_identity_tokens);
+    let assignment = |claim, value: &str, roles: &[IdentityRole]| RoleAssignment {
+        claim,
+        value: value.to_owned(),
+        roles: roles.to_vec(),
+    };
+    let both = [IdentityRole::Owner, IdentityRole::Reader];
+    let second = OidcConfig {
+        issuer: "http://127.0.0.1:8000".to_owned(),
+        audience: "api://pubsub".to_owned(),
+        role_claim: "entitlements".to_owned(),
+        jwks_file: Some(PathBuf::from("/etc/jwks.json")),
+        allow_http: true,
+        role_assignments: vec![
+            assignment(PrincipalClaim::Oid, "1234", &both),
+            assignment(PrincipalClaim::Groups, "56", &[]),
+        ],
+    };
+    let first = OidcConfig::new("https://login.example.com/tenant/v2.0");
+    assert_eq!(config.auth.oidc, [first, second]);
     let upstream = UpstreamConfig {
         request_origins: vec![
             "pubsub.example.com".to_owned(),
@@ -1680,7 +1701,22 @@ internal = "a-key-of-our-own-that-nobody-knows-1234"
 audience_host = "configured"
 generate_token_with_access_key = false
 allow_development_key = true
+allow_unvalidated_identity_tokens = true
 clock_skew = "0s"
+
+[[auth.oidc]]
+issuer = "https://login.example.com/tenant/v2.0"
+
+[[auth.oidc]]
+issuer = "http://127.0.0.1:8000"
+audience = "api://pubsub"
+role_claim = "entitlements"
+jwks_file = "/etc/jwks.json"
+allow_http = true
+role_assignments = [
+    { claim = "oid", value = "1234", roles = ["web pubsub service owner", "bfb1c7d2-fb1a-466b-b2ba-aee63b92deaf"] },
+    { claim = "groups", value = "56", roles = [] },
+]
 
 [rest]
 keep_encoded_slash = true
@@ -1873,6 +1909,96 @@ fn load_from(
         environment: pairs(environment),
         overrides,
     })
+}
+
+/// Source: rest-api 3.6 and 3.7.
+#[test]
+fn identities_are_enabled_by_an_issuer_or_by_leaving_out_the_validation() {
+    let issuer = "[[auth.oidc]]\nissuer = \"https://login.example.com\"\n";
+    for (file, is_disabled) in [
+        (String::new(), true),
+        (issuer.to_owned(), false),
+        (
+            "[auth]\nallow_unvalidated_identity_tokens = true\n".to_owned(),
+            false,
+        ),
+        (
+            format!("[auth]\ndisable_identity_auth = true\n{issuer}"),
+            true,
+        ),
+        (
+            format!("[auth]\ndisable_identity_auth = false\n{issuer}"),
+            false,
+        ),
+    ] {
+        let config = load(&file);
+        assert_eq!(config.auth.disable_identity_auth, is_disabled, "{file}");
+        let printed = config.to_toml();
+        assert_eq!(load(&printed).auth, config.auth, "{printed}");
+    }
+    check_error(
+        "[auth]\ndisable_identity_auth = false\n",
+        "hubwire.toml:2:25: auth.disable_identity_auth is false, but there is no issuer whose tokens could be accepted; \
+         add one under [[auth.oidc]]",
+    );
+}
+
+#[test]
+fn issuers_are_checked() {
+    let good = "issuer = \"https://login.example.com\"";
+    for (issuer, expected) in [
+        (
+            "".to_owned(),
+            "1:1: auth.oidc[0] has no `issuer`, which is the URL that tokens name in `iss`",
+        ),
+        (
+            "issuer = \"http://login.example.com\"\nallow_http = true".to_owned(),
+            "2:10: auth.oidc[0].issuer is refused: it is not one of https",
+        ),
+        (
+            "issuer = \"http://127.0.0.1:8000\"".to_owned(),
+            "2:10: auth.oidc[0].issuer is refused: it is not one of https; `allow_http` lets one on loopback be",
+        ),
+        (
+            "issuer = \"login.example.com\"".to_owned(),
+            "2:10: auth.oidc[0].issuer is refused: it is no URL of https that the service connects to",
+        ),
+        (
+            format!("{good}\naudience = \"\""),
+            "3:12: auth.oidc[0].audience is \"\", expected text that is not empty",
+        ),
+        (
+            format!("{good}\nclient_id = \"a\""),
+            "3:1: unknown key `auth.oidc[0].client_id`, the keys here are `issuer`, `audience`, `role_claim`, `jwks_file`, \
+             `allow_http`, `role_assignments`",
+        ),
+        (
+            format!("{good}\nrole_assignments = [{{ claim = \"oid\", value = \"a\" }}]"),
+            "3:21: auth.oidc[0].role_assignments[0] needs `claim`, `value` and `roles`",
+        ),
+        (
+            format!(
+                "{good}\nrole_assignments = [{{ claim = \"name\", value = \"a\", roles = [] }}]"
+            ),
+            "3:31: auth.oidc[0].role_assignments[0].claim is \"name\", expected one of `oid`, `appid`, `azp`, `groups`, `sub`",
+        ),
+        (
+            format!(
+                "{good}\nrole_assignments = [{{ claim = \"oid\", value = \"a\", roles = [\"Owner\"] }}]"
+            ),
+            "3:60: auth.oidc[0].role_assignments[0].roles[0] is \"Owner\", expected one of `Web PubSub Service Owner`, \
+             `Web PubSub Service Reader`, or its id",
+        ),
+        (
+            format!("{good}\n[[auth.oidc]]\nissuer = \"https://login.example.com/\""),
+            "3:1: auth.oidc[1] names an issuer that another entry has named; it has one entry",
+        ),
+    ] {
+        check_error(
+            &format!("[[auth.oidc]]\n{issuer}\n"),
+            &format!("hubwire.toml:{expected}"),
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
 pub use crate::http::SendError;
-use crate::http::{Client, Reach, tls};
+use crate::http::{Answer, Client, Reach, tls};
 use crate::settings::PrivateAddresses;
 use crate::url_template::Url;
 
@@ -46,6 +46,23 @@ impl HttpClient {
         }
     }
 
+    /// Gets a document. The caller bounds the time to the head of the response.
+    ///
+    /// # Errors
+    ///
+    /// No response came, or its body is longer than `body_max` bytes or too slow. The text names no URL.
+    pub async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body_max: usize,
+    ) -> Result<(StatusCode, Bytes), SendError> {
+        let answer = self.send(Method::GET, url, headers, Bytes::new()).await?;
+        let body = answer.body.read(body_max, BODY_TIMEOUT).await;
+        let body = body.map_err(|error| SendError::Network(error.to_string()))?;
+        Ok((answer.status, body))
+    }
+
     /// Sends a POST and returns the head of the response whatever its status is. The caller bounds the time; dropping the future
     /// takes the request back.
     ///
@@ -58,20 +75,30 @@ impl HttpClient {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<HttpAnswer, SendError> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url.uri().clone();
-        *request.headers_mut() = headers;
-        let client = self
-            .client
-            .get_or_init(|| Client::new(Reach::Handlers(self.private), &self.certificates));
-        let answer = client.send(request).await?;
+        let answer = self.send(Method::POST, url, headers, body).await?;
         // A body that is too long or too slow costs the connection, and nothing else.
         drop(answer.body.read(BODY_MAX, BODY_TIMEOUT).await);
         Ok(HttpAnswer {
             status: answer.status,
             headers: answer.headers,
         })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, SendError> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = url.uri().clone();
+        *request.headers_mut() = headers;
+        let client = self
+            .client
+            .get_or_init(|| Client::new(Reach::Handlers(self.private), &self.certificates));
+        client.send(request).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::oidc::OidcConfig;
+
 /// Says which tokens are accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthConfig {
@@ -22,6 +24,18 @@ pub struct AuthConfig {
     ///
     /// Default: false. It needs `keys.internal`.
     pub disable_local_auth: bool,
+    /// Refuses every token of an identity.
+    ///
+    /// Default: true until there is an issuer or [`AuthConfig::allow_unvalidated_identity_tokens`].
+    pub disable_identity_auth: bool,
+    /// Accepts identity tokens by their audience and their lifetime alone, whoever has made them, and lets their holders do everything.
+    ///
+    /// Default: false. Meant for development without an issuer: anybody can make such a token.
+    pub allow_unvalidated_identity_tokens: bool,
+    /// Lists the issuers whose identity tokens are accepted.
+    ///
+    /// Default: none.
+    pub oidc: Vec<OidcConfig>,
     /// Tolerates clocks that differ by this much when a token's times are checked.
     ///
     /// Default: 5 min; range: 0 s to 1 h. Lower it where clocks are kept in step and expiry must be sharp.
@@ -35,6 +49,9 @@ impl Default for AuthConfig {
             generate_token_with_access_key: true,
             allow_development_key: false,
             disable_local_auth: false,
+            disable_identity_auth: true,
+            allow_unvalidated_identity_tokens: false,
+            oidc: Vec::new(),
             clock_skew: Duration::from_secs(300),
         }
     }

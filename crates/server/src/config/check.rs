@@ -1,5 +1,6 @@
 //! From settings as they were written to the checked configuration.
 
+mod auth;
 mod events;
 mod firewall;
 mod listeners;
@@ -9,7 +10,6 @@ mod upstream;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::auth::AudienceHost;
 use super::endpoint::Endpoint;
 use super::error::{ConfigError, Place};
 use super::hub::{AnonymousConnectPolicy, DEFAULT_HUB, HubConfig, Hubs, is_hub_name};
@@ -64,7 +64,7 @@ pub(super) fn check(
         read_keys(keys.section()?, &mut config, environment)?;
     }
     if let Some(auth) = root.take("auth") {
-        read_auth(auth.section()?, &mut config)?;
+        auth::read_auth(auth.section()?, &mut config.auth)?;
     }
     if let Some(rest) = root.take("rest") {
         read_rest(rest.section()?, &mut config)?;
@@ -179,32 +179,6 @@ fn read_key(field: &Field, environment: &[(String, String)]) -> Result<Secret, C
     } else {
         Ok(key)
     }
-}
-
-fn read_auth(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {
-    let auth = &mut config.auth;
-    section.read("audience_host", &mut auth.audience_host, |field| {
-        field.choice(AudienceHost::WORDS)
-    })?;
-    section.read(
-        "generate_token_with_access_key",
-        &mut auth.generate_token_with_access_key,
-        |field| field.truth(),
-    )?;
-    section.read(
-        "allow_development_key",
-        &mut auth.allow_development_key,
-        |field| field.truth(),
-    )?;
-    section.read(
-        "disable_local_auth",
-        &mut auth.disable_local_auth,
-        |field| field.truth(),
-    )?;
-    section.read("clock_skew", &mut auth.clock_skew, |field| {
-        field.duration(Duration::ZERO..=HOUR)
-    })?;
-    section.finish()
 }
 
 fn read_rest(mut section: Section, config: &mut Config) -> Result<(), ConfigError> {

@@ -6,7 +6,6 @@ mod events;
 use std::fmt::{self, Write};
 
 use super::Config;
-use super::auth::AudienceHost;
 use super::hub::{AnonymousConnectPolicy, DEFAULT_HUB, HubConfig};
 use super::listener::{ListenerConfig, Roles, TlsVersion};
 use super::logging::{Level, LogCategory, LogFormat};
@@ -38,25 +37,7 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         write_listener(out, listener)?;
     }
     write_keys(out, &config.keys)?;
-    let auth = &config.auth;
-    writeln!(out, "\n[auth]")?;
-    writeln!(
-        out,
-        "audience_host = {}",
-        quoted(word(AudienceHost::WORDS, auth.audience_host))
-    )?;
-    writeln!(
-        out,
-        "generate_token_with_access_key = {}",
-        auth.generate_token_with_access_key
-    )?;
-    writeln!(
-        out,
-        "allow_development_key = {}",
-        auth.allow_development_key
-    )?;
-    writeln!(out, "disable_local_auth = {}", auth.disable_local_auth)?;
-    writeln!(out, "clock_skew = \"{}\"", format_duration(auth.clock_skew))?;
+    access::write_auth(out, &config.auth)?;
     writeln!(out, "\n[rest]")?;
     writeln!(
         out,

@@ -1,6 +1,8 @@
 use hubwire_protocol::http::decode_path;
 use hyper::Method;
 
+use crate::identity::DataAction;
+
 /// What a request asks for. Source: rest-api 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -78,6 +80,46 @@ impl Operation {
             Self::CheckPermission => "CheckPermission",
             Self::RevokePermission => "RevokePermission",
         }
+    }
+
+    /// Returns what an identity has to be allowed to do, if anything. Source: rest-api 3.6; ours are like the official ones about the
+    /// same.
+    pub(super) fn data_action(self) -> Option<DataAction> {
+        Some(match self {
+            Self::Health => return None,
+            Self::GenerateClientToken => DataAction::GenerateClientToken,
+            Self::SendToAll => DataAction::SendToHub,
+            Self::SendToGroup => DataAction::SendToGroup,
+            Self::SendToUser => DataAction::SendToUser,
+            Self::SendToConnection => DataAction::SendToConnection,
+            Self::ConnectionExists
+            | Self::CheckPermission
+            | Self::CountConnections
+            | Self::ListConnections => DataAction::ReadConnection,
+            Self::CloseAllConnections
+            | Self::CloseConnection
+            | Self::CloseGroupConnections
+            | Self::CloseUserConnections
+            | Self::GrantPermission
+            | Self::RevokePermission => DataAction::WriteConnection,
+            Self::GroupExists
+            | Self::ListConnectionsInGroup
+            | Self::CountConnectionsInGroup
+            | Self::ListGroups
+            | Self::ListGroupsOfConnection
+            | Self::ListGroupsOfUser => DataAction::ReadGroup,
+            Self::AddConnectionsToGroups
+            | Self::RemoveConnectionsFromGroups
+            | Self::RemoveConnectionFromAllGroups
+            | Self::AddConnectionToGroup
+            | Self::RemoveConnectionFromGroup
+            | Self::AddUserToGroup
+            | Self::RemoveUserFromGroup
+            | Self::RemoveUserFromAllGroups => DataAction::WriteGroup,
+            Self::UserExists | Self::CountConnectionsOfUser | Self::ListConnectionsOfUser => {
+                DataAction::ReadUser
+            }
+        })
     }
 }
 

@@ -5,14 +5,14 @@ use hubwire_protocol::token::ClientTokenClaims;
 use serde::Serialize;
 
 use super::error::RestError;
-use super::{Call, page};
+use super::{Call, Caller, page};
 use crate::clock::unix_seconds;
 use crate::http::Response;
 
 const MINUTES_DEFAULT: u64 = 60;
 
 pub(super) fn generate(call: &Call<'_>) -> Result<Response, RestError> {
-    if !call.app.auth.generates_token_with_access_key {
+    if call.caller == Caller::AccessKey && !call.app.auth.generates_token_with_access_key {
         return Err(RestError::unauthorized(
             "Access keys are not accepted here.",
         ));

@@ -12,6 +12,7 @@ mod firewall;
 mod group_state;
 mod handshake;
 mod held_back;
+mod identity;
 mod invocations;
 mod json;
 mod limits;

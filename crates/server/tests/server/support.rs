@@ -4,7 +4,9 @@ pub(crate) mod events;
 #[path = "../../../upstream/tests/upstream/support/handler.rs"]
 #[expect(dead_code, reason = "some of it is for the tests of the other crate")]
 pub(crate) mod handler;
+pub(crate) mod issuer;
 pub(crate) mod metrics;
+pub(crate) mod outcomes;
 pub(crate) mod protobuf;
 pub(crate) mod pubsub;
 pub(crate) mod rest;

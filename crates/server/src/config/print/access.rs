@@ -2,14 +2,74 @@
 
 use std::fmt::{self, Write};
 
+use super::super::auth::{AudienceHost, AuthConfig};
 use super::super::check::{count_word, traffic_word};
 use super::super::firewall::{FirewallConfig, ThrottleKey};
 use super::super::network::{
     AclAction, NetworkConfig, PublicNetworkAccess, RequestRules, RequestType,
 };
+use super::super::oidc::{IdentityRole, OidcConfig, PrincipalClaim, RoleAssignment};
 use super::super::overlay::word;
 use super::super::value::{format_duration, format_size};
 use super::{quoted, quoted_list};
+
+pub(super) fn write_auth(out: &mut String, auth: &AuthConfig) -> fmt::Result {
+    writeln!(out, "\n[auth]")?;
+    let host = word(AudienceHost::WORDS, auth.audience_host);
+    writeln!(out, "audience_host = {}", quoted(host))?;
+    for (key, is_on) in [
+        (
+            "generate_token_with_access_key",
+            auth.generate_token_with_access_key,
+        ),
+        ("allow_development_key", auth.allow_development_key),
+        ("disable_local_auth", auth.disable_local_auth),
+        ("disable_identity_auth", auth.disable_identity_auth),
+        (
+            "allow_unvalidated_identity_tokens",
+            auth.allow_unvalidated_identity_tokens,
+        ),
+    ] {
+        writeln!(out, "{key} = {is_on}")?;
+    }
+    writeln!(out, "clock_skew = \"{}\"", format_duration(auth.clock_skew))?;
+    for issuer in &auth.oidc {
+        write_issuer(out, issuer)?;
+    }
+    Ok(())
+}
+
+fn write_issuer(out: &mut String, oidc: &OidcConfig) -> fmt::Result {
+    writeln!(out, "\n[[auth.oidc]]")?;
+    for (key, text) in [
+        ("issuer", &oidc.issuer),
+        ("audience", &oidc.audience),
+        ("role_claim", &oidc.role_claim),
+    ] {
+        writeln!(out, "{key} = {}", quoted(text))?;
+    }
+    if let Some(file) = &oidc.jwks_file {
+        writeln!(out, "jwks_file = {}", quoted(&file.to_string_lossy()))?;
+    }
+    writeln!(out, "allow_http = {}", oidc.allow_http)?;
+    let assignments = oidc.role_assignments.iter().map(assignment);
+    let assignments: Vec<String> = assignments.collect();
+    writeln!(out, "role_assignments = [{}]", assignments.join(", "))
+}
+
+fn assignment(assignment: &RoleAssignment) -> String {
+    let roles = assignment.roles.iter().map(|role| {
+        let mut names = IdentityRole::NAMES.iter();
+        let name = names.find(|(_, _, known)| known == role);
+        name.map_or("", |(name, _, _)| *name).to_owned()
+    });
+    format!(
+        "{{ claim = {}, value = {}, roles = {} }}",
+        quoted(word(PrincipalClaim::WORDS, assignment.claim)),
+        quoted(&assignment.value),
+        quoted_list(roles)
+    )
+}
 
 pub(super) fn write_network(out: &mut String, network: &NetworkConfig) -> fmt::Result {
     let access = word(PublicNetworkAccess::WORDS, network.public_network_access);

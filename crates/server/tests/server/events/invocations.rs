@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::user_events::with_ack;
-use crate::support::events::{EVERYTHING, WithHandler, event, on_user_event, start, toml, typed};
+use crate::support::events::{
+    EVERYTHING, WithHandler, event, on_user_event, start, toml, typed, with_ack,
+};
 use crate::support::handler::{Recorded, Reply, TestHandler, reply};
 use crate::support::pubsub::{ALL, JSON_CLIENTS, PubSub};
 use crate::support::wire::close_payload;

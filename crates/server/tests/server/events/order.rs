@@ -3,8 +3,7 @@
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::user_events::with_ack;
-use crate::support::events::{EVERYTHING, WithHandler, event, on_user_event, typed};
+use crate::support::events::{EVERYTHING, WithHandler, event, on_user_event, typed, with_ack};
 use crate::support::handler::{Reply, reply};
 use crate::support::pubsub::{ALL, RELIABLE_JSON};
 use crate::support::wire::{CLOSE, TEXT, close_payload};

@@ -1,9 +1,9 @@
 //! User events over real HTTP: items 31 to 36, 63 to 68, 85, 105 and 107.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::events::{
-    EVERYTHING, WithHandler, event, json_reply, on_user_event, start, typed,
+    EVERYTHING, WithHandler, event, json_reply, on_user_event, start, typed, with_ack,
 };
 use crate::support::handler::{Recorded, reply};
 use crate::support::pubsub::{ALL, PROTOBUF, RELIABLE, watched};
@@ -481,9 +481,4 @@ async fn a_thousand_events_of_many_clients_are_answered_in_their_order() {
         }
     });
     futures_util::future::join_all(clients).await;
-}
-
-pub(super) fn with_ack(mut frame: Value, ack_id: u64) -> Value {
-    frame["ackId"] = json!(ack_id);
-    frame
 }

@@ -159,3 +159,8 @@ pub(crate) fn json_reply(body: &Value) -> Reply {
 pub(crate) fn event(name: &str, data_type: &str, data: Value) -> Value {
     json!({ "type": "event", "event": name, "dataType": data_type, "data": data })
 }
+
+pub(crate) fn with_ack(mut frame: Value, ack_id: u64) -> Value {
+    frame["ackId"] = json!(ack_id);
+    frame
+}
