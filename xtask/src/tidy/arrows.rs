@@ -25,6 +25,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("hubwire-cli", &["hubwire-server", "hubwire-protocol"]),
+    ("hubwire-service-client", &["hubwire-protocol"]),
+    ("hubwire-event-handler", &["hubwire-protocol"]),
     ("hubwire-bench", &["hubwire-protocol"]),
     ("hubwire-simulator", &["hubwire-engine", "hubwire-protocol"]),
     ("xtask", &[]),
