@@ -71,6 +71,8 @@ pub(crate) enum Command {
     /// Print the effective configuration as TOML, without the keys
     #[command(after_help = PRINT_EXAMPLES)]
     PrintConfig(Settings),
+    /// Connect as a client: send to groups, raise events, see what comes
+    Connect(crate::connect::ConnectArguments),
     /// Print a new random access key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen(KeygenArguments),

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod check_config;
+mod connect;
 mod emulator;
 mod failure;
 mod keygen;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         None => serve::run(&arguments.settings),
         Some(Command::Serve(settings)) => serve::run(&settings),
         Some(Command::CheckConfig(settings)) => check_config::run(&settings),
+        Some(Command::Connect(arguments)) => connect::run(&arguments),
         Some(Command::PrintConfig(settings)) => print_config::run(&settings),
         Some(Command::Keygen(arguments)) => keygen::run(&arguments),
     };

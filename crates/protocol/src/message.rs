@@ -1,5 +1,8 @@
 //! What clients say to the service and what it says to them, whatever the subprotocol.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::metadata::Metadata;
@@ -33,6 +36,33 @@ impl Content {
             },
             metadata: Metadata::default(),
         }
+    }
+}
+
+impl core::convert::From<Payload> for Content {
+    fn from(payload: Payload) -> Self {
+        Self {
+            payload,
+            metadata: Metadata::default(),
+        }
+    }
+}
+
+impl core::convert::From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Payload::text(text).into()
+    }
+}
+
+impl core::convert::From<String> for Content {
+    fn from(text: String) -> Self {
+        Payload::text(text).into()
+    }
+}
+
+impl core::convert::From<Bytes> for Content {
+    fn from(data: Bytes) -> Self {
+        Payload::binary(data).into()
     }
 }
 
@@ -360,4 +390,169 @@ pub struct NamedError<'a> {
     pub name: &'a str,
     /// The text.
     pub message: &'a str,
+}
+
+/// A service's frame as a client reads it. Names of errors are texts, since the service may have more of them than are known here.
+/// Source: client-protocols 3.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceMessage {
+    /// The first frame of a connection, or of a socket that recovered it.
+    Connected {
+        /// The connection's id.
+        connection_id: String,
+        /// Its user, if any.
+        user_id: Option<String>,
+        /// What recovers the connection; reliable ones only.
+        reconnection_token: Option<ReconnectionToken>,
+    },
+    /// The last frame before a close that was asked for.
+    Disconnected {
+        /// Why.
+        message: String,
+    },
+    /// The answer to a request with an ack id.
+    Ack {
+        /// The client's number.
+        ack_id: u64,
+        /// How it went.
+        outcome: Result<(), ReceivedError>,
+    },
+    /// The answer to a ping.
+    Pong,
+    /// The answer to an invocation.
+    InvokeResponse {
+        /// The client's name for it.
+        invocation_id: String,
+        /// What was answered, if anything.
+        outcome: Result<Option<Content>, ReceivedError>,
+    },
+    /// Confirms the fragments of a stream before a number.
+    StreamAck {
+        /// The stream.
+        stream: String,
+        /// The number of the next fragment.
+        expected_sequence_id: u64,
+    },
+    /// Refuses a fragment; the stream stays open.
+    StreamNack {
+        /// The stream.
+        stream: String,
+        /// The number of the next fragment.
+        expected_sequence_id: u64,
+        /// Why.
+        error: ReceivedError,
+    },
+    /// A stream is closed, or never was open.
+    StreamClosed {
+        /// The stream.
+        stream: String,
+        /// Why, if not because its publisher ended it.
+        error: Option<ReceivedError>,
+    },
+    /// A data message.
+    Data(ReceivedData),
+    /// States of members of a group.
+    GroupState {
+        /// The group.
+        group: String,
+        /// All that there are, instead of those that have changed.
+        is_snapshot: bool,
+        /// The states.
+        items: Vec<ReceivedStateItem>,
+        /// The connection's number for it; reliable ones only.
+        sequence_id: Option<u64>,
+    },
+    /// A kind of frame that is not known here, to be skipped.
+    Unknown,
+}
+
+/// What recovers a reliable connection. A secret: `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReconnectionToken(String);
+
+impl ReconnectionToken {
+    /// Takes the text that the service gave.
+    pub fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// Returns the text, to be sent to the service and nowhere else.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ReconnectionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReconnectionToken(..)")
+    }
+}
+
+/// An error of the service with a name for programs and a text for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedError {
+    /// The name.
+    pub name: String,
+    /// The text.
+    pub message: String,
+}
+
+/// A data message as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedData {
+    /// Its origin.
+    pub from: ReceivedFrom,
+    /// What it carries.
+    pub content: Content,
+    /// Which part of a stream it is, if it is one.
+    pub stream: Option<ReceivedFragment>,
+    /// The connection's number for it; reliable ones only.
+    pub sequence_id: Option<u64>,
+}
+
+/// Who a data message comes from, as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceivedFrom {
+    /// The app server.
+    Server,
+    /// A group.
+    Group {
+        /// The group.
+        group: String,
+        /// The publishing client's user, if it has one; protobuf never tells.
+        user_id: Option<String>,
+    },
+}
+
+/// A message's place in a stream, as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedFragment {
+    /// The stream, unique among those of its publisher only.
+    pub stream: String,
+    /// The fragment's number, from 1 on.
+    pub sequence_id: u64,
+    /// Set in the last message of a stream, which carries no data.
+    pub end: Option<ReceivedStreamEnd>,
+}
+
+/// How a stream ended, as a client reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedStreamEnd {
+    /// Why, if not because it is complete.
+    pub error: Option<ReceivedError>,
+    /// The publisher's own code.
+    pub user_error_code: Option<String>,
+}
+
+/// The state of one connection in a group, as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedStateItem {
+    /// The connection's id.
+    pub connection_id: String,
+    /// Its user, if any.
+    pub user_id: Option<String>,
+    /// The entries; `None` where they were cleared.
+    pub state: Option<BTreeMap<String, String>>,
+    /// Milliseconds since 1970.
+    pub updated_at: u64,
 }

@@ -44,6 +44,42 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// Makes text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            data_type: DataType::Text,
+            data: text.into().into(),
+        }
+    }
+
+    /// Makes binary data.
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self {
+            data_type: DataType::Binary,
+            data: data.into(),
+        }
+    }
+
+    /// Makes JSON of a value.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written as JSON.
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            data_type: DataType::Json,
+            data: serde_json::to_vec(value)?.into(),
+        })
+    }
+
+    /// Returns text or JSON as text; `None` for other types and for what is not UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self.data_type {
+            DataType::Text | DataType::Json => std::str::from_utf8(&self.data).ok(),
+            DataType::Binary | DataType::Protobuf => None,
+        }
+    }
+
     /// Tells whether it is nothing to answer an invocation with: empty, or the JSON value `null`. Official clients drop a frame with
     /// `"data":null` and would wait for ever. Source: client-protocols 3.9.
     pub(crate) fn is_nothing(&self) -> bool {

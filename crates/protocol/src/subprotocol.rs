@@ -8,7 +8,9 @@ pub use sequence::{Envelope, NumberHead, Unnumbered};
 
 use bytes::Bytes;
 
-use crate::message::{ControlMessage, DataMessage, GroupStateMessage};
+use crate::message::{
+    ClientMessage, ControlMessage, DataMessage, GroupStateMessage, ServiceMessage,
+};
 use crate::payload::DataType;
 
 /// What a connection speaks. Source: client-protocols 1.5.
@@ -141,6 +143,35 @@ impl Format {
             Self::Simple => None,
             Self::Json => Some((WireKind::Text, json::encode_control(message))),
             Self::Protobuf => Some((WireKind::Binary, protobuf::encode_control(message))),
+        }
+    }
+
+    /// Encodes a client's frame. `None` where no client of the format can say so: in the simple one nothing, in the others an invocation
+    /// without an event and the start of a stream with data.
+    pub fn encode_client(self, message: &ClientMessage) -> Option<(WireKind, Bytes)> {
+        match self {
+            Self::Simple => None,
+            Self::Json => Some((WireKind::Text, json::encode_client(message)?)),
+            Self::Protobuf => Some((WireKind::Binary, protobuf::encode_client(message)?)),
+        }
+    }
+
+    /// Parses a frame of the service, sequence id included.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMessage`] for a frame that is not one of the format; the simple format has none.
+    pub fn parse_service(
+        self,
+        kind: WireKind,
+        frame: Bytes,
+    ) -> Result<ServiceMessage, InvalidMessage> {
+        match (self, kind) {
+            (Self::Json, WireKind::Text) => json::parse_service(&frame),
+            (Self::Protobuf, WireKind::Binary) => protobuf::parse_service(frame),
+            (Self::Simple, _) => Err(InvalidMessage("the simple format has no frames")),
+            (Self::Json, WireKind::Binary) => Err(InvalidMessage("not a text message")),
+            (Self::Protobuf, WireKind::Text) => Err(InvalidMessage("not a binary message")),
         }
     }
 }

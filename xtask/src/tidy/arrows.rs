@@ -24,8 +24,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hubwire-sinks",
         ],
     ),
-    ("hubwire-cli", &["hubwire-server", "hubwire-protocol"]),
+    (
+        "hubwire-cli",
+        &["hubwire-server", "hubwire-protocol", "hubwire-client"],
+    ),
     ("hubwire-service-client", &["hubwire-protocol"]),
+    ("hubwire-client", &["hubwire-protocol"]),
     ("hubwire-event-handler", &["hubwire-protocol"]),
     ("hubwire-bench", &["hubwire-protocol"]),
     ("hubwire-simulator", &["hubwire-engine", "hubwire-protocol"]),

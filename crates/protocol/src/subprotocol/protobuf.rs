@@ -1,5 +1,6 @@
 //! `protobuf.webpubsub.azure.v1` and its reliable variant, apart from the sequence ids. Source: client-protocols 4.
 
+mod client;
 mod encode;
 #[allow(
     unreachable_pub,
@@ -10,5 +11,6 @@ mod encode;
 mod generated;
 mod parse;
 
+pub use client::{encode_client, parse_service};
 pub use encode::{encode_control, encode_data, encode_group_state};
 pub use parse::parse;

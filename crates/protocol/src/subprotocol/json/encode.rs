@@ -157,7 +157,7 @@ fn write_error(out: &mut Vec<u8>, name: &str, message: &str) {
     out.push(b'}');
 }
 
-fn write_data(out: &mut Vec<u8>, payload: &Payload) {
+pub(super) fn write_data(out: &mut Vec<u8>, payload: &Payload) {
     out.extend_from_slice(br#","dataType":""#);
     out.extend_from_slice(payload.data_type.name().as_bytes());
     out.extend_from_slice(br#"","data":"#);
@@ -168,7 +168,7 @@ fn write_data(out: &mut Vec<u8>, payload: &Payload) {
     }
 }
 
-fn write_metadata(out: &mut Vec<u8>, metadata: &Metadata) {
+pub(super) fn write_metadata(out: &mut Vec<u8>, metadata: &Metadata) {
     if !metadata.is_empty() {
         out.extend_from_slice(br#","metadata":"#);
         write_entries(out, metadata.iter());
@@ -215,7 +215,10 @@ fn write_state_item(out: &mut Vec<u8>, item: &StateItem) {
     out.push(b'}');
 }
 
-fn write_entries<'a>(out: &mut Vec<u8>, entries: impl Iterator<Item = (&'a str, &'a str)>) {
+pub(super) fn write_entries<'a>(
+    out: &mut Vec<u8>,
+    entries: impl Iterator<Item = (&'a str, &'a str)>,
+) {
     out.push(b'{');
     for (index, (key, value)) in entries.enumerate() {
         if index > 0 {
@@ -228,7 +231,7 @@ fn write_entries<'a>(out: &mut Vec<u8>, entries: impl Iterator<Item = (&'a str, 
     out.push(b'}');
 }
 
-fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value).expect("strings and numbers always serialize into memory");
 }
 

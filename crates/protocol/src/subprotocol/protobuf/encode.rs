@@ -144,7 +144,7 @@ fn system(message: system_message::Message) -> Message {
     })
 }
 
-fn message_data(payload: &Payload) -> MessageData {
+pub(super) fn message_data(payload: &Payload) -> MessageData {
     let data = payload.data.clone();
     MessageData {
         data: Some(match payload.data_type {
@@ -156,7 +156,7 @@ fn message_data(payload: &Payload) -> MessageData {
     }
 }
 
-fn entries(metadata: &Metadata) -> BTreeMap<String, String> {
+pub(super) fn entries(metadata: &Metadata) -> BTreeMap<String, String> {
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     metadata.iter().map(owned).collect()
 }
