@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use hubwire_client::{Client, Content, DataType, Error, Event, Events, Protocol};
 use hubwire_protocol::connection_string::ConnectionString;
+use hubwire_protocol::http::encode_component;
 use hubwire_protocol::names::Hub;
 use hubwire_protocol::token::{ClientTokenClaims, sign_client_token};
 use serde_json::{Value, json};
@@ -162,9 +163,9 @@ impl Source {
             } => (key, hub, user, roles),
         };
         let endpoint = key.endpoint().trim_end_matches('/');
-        let audience = format!("{endpoint}/client/hubs/{hub}");
+        let path = "/client/hubs/";
         let claims = ClientTokenClaims {
-            audience: audience.clone(),
+            audience: format!("{endpoint}{path}{hub}"),
             issued_at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
             lifetime: TOKEN_LIFETIME,
             user_id: user.clone(),
@@ -173,8 +174,9 @@ impl Source {
         };
         let token = sign_client_token(&claims, key.access_key()?, None);
         // http becomes ws, and https wss.
-        let rest = audience.strip_prefix("http").unwrap_or(&audience);
-        Ok(format!("ws{rest}?access_token={token}"))
+        let endpoint = endpoint.strip_prefix("http").unwrap_or(endpoint);
+        let hub = encode_component(hub.as_str());
+        Ok(format!("ws{endpoint}{path}{hub}?access_token={token}"))
     }
 }
 

@@ -80,6 +80,18 @@ fn lines(output: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn a_hub_may_have_any_name_that_the_service_allows() {
+    let service = Service::start();
+    let output = service.connect(&["--hub", "Chat[1]`,.x"], "");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(lines(&output.stdout)[0].starts_with("connected: "));
+}
+
+#[test]
 fn a_script_joins_sends_and_ends_with_its_input_in_every_protocol() {
     let service = Service::start();
     for protocol in ["json", "reliable-json", "protobuf", "reliable-protobuf"] {

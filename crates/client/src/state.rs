@@ -7,6 +7,7 @@
 //! [`Input::Timeout`] when [`Machine::next_timeout`] has come. Every list in it has a bound; while [`Machine::has_room`] is false no
 //! further request may be handed in.
 
+mod io;
 mod pending;
 mod streams;
 
@@ -15,16 +16,13 @@ use std::fmt;
 use std::time::Duration;
 
 use hubwire_protocol::message::{
-    ClientMessage, Content, ReceivedData, ReceivedFrom, ReconnectionToken, ServiceMessage,
-    UserStreamError,
+    ClientMessage, ReceivedData, ReceivedFrom, ReconnectionToken, ServiceMessage,
 };
-use hubwire_protocol::names::{EventName, GroupName, StreamId};
-use hubwire_protocol::payload::Payload;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::event::{Event, GroupMessage, ServerMessage};
 use crate::options::Options;
 use crate::{Error, ErrorKind};
+pub use io::{AccessUrl, Action, Answer, Input, Request};
 use pending::Requests;
 use streams::Streams;
 
@@ -41,207 +39,12 @@ pub const SEQUENCE_ACK_MESSAGES_MAX: u64 = 250;
 /// Payload bytes after which a sequence ack is sent at once.
 pub const SEQUENCE_ACK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Unreserved characters of a URL stay as they are.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+/// Longest wait after a recovery that has failed; the shortest is half of it.
+const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
+/// Longest wait before a recovery of a socket that was lost so soon after another; the shortest is half of it.
+const LOST_AGAIN_PAUSE: Duration = Duration::from_millis(100);
 /// Close codes after which the service has forgotten the connection. Source: client-protocols 5.3.
 const FINAL_CODES: [u16; 6] = [1000, 1002, 1003, 1007, 1008, 1009];
-
-/// The URL of a connection, with its token. A secret: `Debug` shows no query.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccessUrl(String);
-
-impl AccessUrl {
-    /// Takes a URL such as `wss://host/client/hubs/chat?access_token=…`.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// Returns the whole URL, to be opened and nothing else.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn recovering(&self, connection_id: &str, token: &ReconnectionToken) -> Self {
-        let separator = match self.0.contains('?') {
-            true => '&',
-            false => '?',
-        };
-        let id = utf8_percent_encode(connection_id, QUERY_VALUE);
-        let token = utf8_percent_encode(token.as_str(), QUERY_VALUE);
-        Self(format!(
-            "{}{separator}awps_connection_id={id}&awps_reconnection_token={token}",
-            self.0
-        ))
-    }
-}
-
-impl fmt::Debug for AccessUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let visible = self.0.split('?').next().unwrap_or_default();
-        write!(f, "AccessUrl({visible}?..)")
-    }
-}
-
-/// What a program wants.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// Something that the service acknowledges. The machine sets the ack id.
-    Acked(ClientMessage),
-    /// Something that it does not; done once it is handed to the socket.
-    Unacked(ClientMessage),
-    /// An event whose answer is wanted.
-    Invoke {
-        /// The event.
-        event: EventName,
-        /// Its data, if any.
-        content: Option<Content>,
-        /// How long the answer may take.
-        timeout: Duration,
-    },
-    /// A new stream to a group.
-    OpenStream {
-        /// The group.
-        group: GroupName,
-        /// Leaves this client out of its receivers.
-        no_echo: bool,
-        /// Milliseconds without a fragment after which the service ends it.
-        idle_timeout_ms: u32,
-    },
-    /// A fragment of a stream; done when the stream's window has room for it.
-    StreamSend {
-        /// The stream.
-        stream: StreamId,
-        /// The fragment.
-        payload: Payload,
-    },
-    /// Keeps a stream open without a fragment.
-    StreamKeepAlive {
-        /// The stream.
-        stream: StreamId,
-    },
-    /// Ends a stream once all its fragments are confirmed; done when the service has confirmed the end.
-    StreamEnd {
-        /// The stream.
-        stream: StreamId,
-    },
-    /// Ends a stream at once with an error for its subscribers.
-    StreamAbort {
-        /// The stream.
-        stream: StreamId,
-        /// What they are told.
-        error: UserStreamError,
-    },
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The program wants to be connected. Once, before anything else.
-    Start,
-    /// The answer to [`Action::AskUrl`].
-    Url(Result<AccessUrl, Error>),
-    /// The socket of [`Action::Open`] is open.
-    Opened {
-        /// Its number.
-        socket: u64,
-    },
-    /// It could not be opened.
-    OpenFailed {
-        /// Its number.
-        socket: u64,
-        /// Why.
-        error: Error,
-    },
-    /// A frame of the service.
-    Frame {
-        /// The socket's number.
-        socket: u64,
-        /// The frame.
-        message: ServiceMessage,
-    },
-    /// Something arrived that is no frame, such as a ping of WebSocket.
-    Activity {
-        /// The socket's number.
-        socket: u64,
-    },
-    /// The socket is closed or broken.
-    Closed {
-        /// Its number.
-        socket: u64,
-        /// The code of the service's close frame, if one came.
-        code: Option<u16>,
-        /// Its reason, or what broke.
-        reason: String,
-    },
-    /// Events have to wait for the program, so that the socket is not read; silence does not count until this is taken back.
-    HeldBack(bool),
-    /// A request under a number of the caller's.
-    Request {
-        /// The number.
-        id: u64,
-        /// The request.
-        request: Request,
-    },
-    /// The answer to a request is no longer wanted.
-    Cancel {
-        /// Its number.
-        id: u64,
-    },
-    /// The program wants to end.
-    Stop,
-    /// [`Machine::next_timeout`] has come.
-    Timeout,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Get a URL with a fresh token.
-    AskUrl,
-    /// Open a socket.
-    Open {
-        /// The number it has from now on.
-        socket: u64,
-        /// Where.
-        url: AccessUrl,
-    },
-    /// Send a frame on the open socket.
-    Send(ClientMessage),
-    /// Close the open socket with 1000 after what was sent.
-    Close,
-    /// Give up the socket, open or not, without a word.
-    Drop,
-    /// A request is finished.
-    Done {
-        /// Its number.
-        id: u64,
-        /// How.
-        outcome: Result<Answer, Error>,
-    },
-    /// Tell the program.
-    Emit(Event),
-    /// The first connection is made, or could not be.
-    Started(Result<(), Error>),
-    /// Nothing will happen any more.
-    Ended,
-}
-
-/// How a request went well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is done.
-    Done,
-    /// The service had done it before this repetition arrived.
-    Duplicate,
-    /// The answer to an invocation, if there is one.
-    Invocation(Option<Content>),
-    /// The stream that was opened.
-    Stream(StreamId),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -282,6 +85,34 @@ struct Loss {
     error: Error,
 }
 
+impl Loss {
+    /// Without a word of the service.
+    fn failure(error: Error) -> Self {
+        Self {
+            code: None,
+            reason: error.to_string(),
+            error,
+        }
+    }
+
+    /// By a close frame, or because the connection broke.
+    fn close(code: Option<u16>, reason: String) -> Self {
+        let text = match code {
+            Some(code) => format!("the service closed the connection with code {code}"),
+            None => "the connection broke".to_owned(),
+        };
+        let text = match reason.as_str() {
+            "" => text,
+            reason => format!("{text}: {reason}"),
+        };
+        Self {
+            code,
+            reason,
+            error: Error::new(ErrorKind::Connect, text),
+        }
+    }
+}
+
 /// A client without its I/O.
 pub struct Machine {
     options: Options,
@@ -294,6 +125,8 @@ pub struct Machine {
     /// Attempts since the last connection that lasted.
     attempt: u32,
     recover_until: Duration,
+    /// When the socket of a connection was last lost.
+    lost_at: Option<Duration>,
     heard_at: Duration,
     ping_at: Option<Duration>,
     is_held_back: bool,
@@ -324,6 +157,7 @@ impl Machine {
             was_started: false,
             attempt: 0,
             recover_until: Duration::ZERO,
+            lost_at: None,
             heard_at: Duration::ZERO,
             ping_at: None,
             is_held_back: false,
@@ -389,16 +223,7 @@ impl Machine {
             Input::Opened { socket } => self.opened(now, socket, actions),
             Input::OpenFailed { socket, error } => {
                 if socket == self.socket && matches!(self.phase, Phase::Opening { .. }) {
-                    let reason = error.to_string();
-                    self.lost(
-                        now,
-                        Loss {
-                            code: None,
-                            reason,
-                            error,
-                        },
-                        actions,
-                    );
+                    self.lost(now, Loss::failure(error), actions);
                 }
             }
             Input::Frame { socket, message } => {
@@ -418,16 +243,7 @@ impl Machine {
                 reason,
             } => {
                 if socket == self.socket {
-                    let error = closed_error(code, &reason);
-                    self.lost(
-                        now,
-                        Loss {
-                            code,
-                            reason,
-                            error,
-                        },
-                        actions,
-                    );
+                    self.lost(now, Loss::close(code, reason), actions);
                 }
             }
             Input::HeldBack(is_held_back) => {
@@ -462,18 +278,7 @@ impl Machine {
                 self.url = Some(url.clone());
                 self.open(now, Kind::New, url, actions);
             }
-            Err(error) => {
-                let reason = error.to_string();
-                self.lost(
-                    now,
-                    Loss {
-                        code: None,
-                        reason,
-                        error,
-                    },
-                    actions,
-                );
-            }
+            Err(error) => self.lost(now, Loss::failure(error), actions),
         }
     }
 
@@ -733,7 +538,12 @@ impl Machine {
         }
         if self.is_recoverable(loss.code) {
             self.recover_until = now + self.options.recovery_window;
-            self.recover(now, actions);
+            let before = self.lost_at.replace(now);
+            // A service or a proxy that lets every recovery in and cuts it at once is not asked at full speed.
+            match before.is_some_and(|before| now.saturating_sub(before) < RECOVERY_PAUSE) {
+                true => self.wait_to_recover(now, LOST_AGAIN_PAUSE),
+                false => self.recover(now, actions),
+            }
         } else {
             self.connection_lost(now, loss, actions);
         }
@@ -762,16 +572,20 @@ impl Machine {
     }
 
     fn recovery_failed(&mut self, now: Duration, loss: Loss, actions: &mut Vec<Action>) {
-        let wait = Duration::from_micros(500_000 + self.random() % 500_000);
         let is_refused = loss.code.is_some_and(|code| FINAL_CODES.contains(&code));
-        if is_refused || now + wait >= self.recover_until {
+        if is_refused || now + RECOVERY_PAUSE >= self.recover_until {
             self.connection_lost(now, loss, actions);
         } else {
-            self.phase = Phase::Waiting {
-                kind: Kind::Recovery,
-                until: now + wait,
-            };
+            self.wait_to_recover(now, RECOVERY_PAUSE);
         }
+    }
+
+    fn wait_to_recover(&mut self, now: Duration, longest: Duration) {
+        let half = longest / 2;
+        self.phase = Phase::Waiting {
+            kind: Kind::Recovery,
+            until: now + half + half * (self.random() % 1000) as u32 / 1000,
+        };
     }
 
     /// The connection is gone for good.
@@ -952,12 +766,8 @@ impl Machine {
 
     fn give_up(&mut self, now: Duration, reason: &str, actions: &mut Vec<Action>) {
         actions.push(Action::Drop);
-        let loss = Loss {
-            code: None,
-            reason: reason.to_owned(),
-            error: Error::new(ErrorKind::Timeout, reason),
-        };
-        self.lost(now, loss, actions);
+        let error = Error::new(ErrorKind::Timeout, reason);
+        self.lost(now, Loss::failure(error), actions);
     }
 
     fn silent_at(&self) -> Option<Duration> {
@@ -993,18 +803,6 @@ fn data_event(data: ReceivedData) -> Event {
             sequence_id: data.sequence_id,
         }),
     }
-}
-
-fn closed_error(code: Option<u16>, reason: &str) -> Error {
-    let code = match code {
-        Some(code) => format!("the service closed the connection with code {code}"),
-        None => "the connection broke".to_owned(),
-    };
-    let text = match reason {
-        "" => code,
-        reason => format!("{code}: {reason}"),
-    };
-    Error::new(ErrorKind::Connect, text)
 }
 
 fn not_connected() -> Error {

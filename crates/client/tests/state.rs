@@ -287,6 +287,30 @@ fn a_refused_recovery_gives_way_to_a_new_connection_which_joins_the_groups_again
 }
 
 #[test]
+fn a_socket_that_is_lost_again_and_again_is_not_recovered_at_full_speed() {
+    let mut bench = Bench::connected(|_| {});
+    let recover = |bench: &mut Bench, actions: &[Action]| {
+        bench.opening(actions);
+        let socket = bench.socket;
+        bench.put(Input::Opened { socket });
+        bench.frame(ServiceMessage::Pong);
+        assert!(bench.machine.is_connected());
+    };
+    let actions = bench.closed(None);
+    recover(&mut bench, &actions);
+    for _ in 0..3 {
+        let lost_at = bench.now;
+        assert!(bench.closed(None).is_empty());
+        let actions = bench.wait();
+        assert!((SECOND / 20..=SECOND / 10).contains(&(bench.now - lost_at)));
+        recover(&mut bench, &actions);
+    }
+    bench.now += SECOND;
+    let actions = bench.closed(None);
+    recover(&mut bench, &actions);
+}
+
+#[test]
 fn a_recovery_is_tried_for_its_window_and_no_longer() {
     let mut bench = Bench::connected(|options| options.recovery_window = 10 * SECOND);
     let mut actions = bench.closed(None);

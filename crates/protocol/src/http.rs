@@ -5,5 +5,5 @@ mod path;
 mod query;
 
 pub use content_type::ContentType;
-pub use path::{decode_path, decode_segment};
+pub use path::{decode_path, decode_segment, encode_component};
 pub use query::{Query, QueryError};

@@ -1,16 +1,9 @@
 //! Where the service is, and the address of one operation.
 
 use azure_core::http::Url;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use hubwire_protocol::http::encode_component;
 
 use crate::error::invalid;
-
-/// All but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// A service or a proxy in front of it: scheme, host, port and path, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +81,7 @@ impl Address {
                     "{what} {name:?} cannot stand in a path; use another name"
                 )));
             }
-            name => self.text.extend(encoded(name)),
+            name => self.text.extend(encode_component(name)),
         }
         Ok(self)
     }
@@ -99,7 +92,7 @@ impl Address {
         self.has_query = true;
         self.text.push_str(name);
         self.text.push('=');
-        self.text.extend(encoded(value));
+        self.text.extend(encode_component(value));
         self
     }
 
@@ -122,11 +115,6 @@ impl Address {
     pub(crate) fn finish(self) -> azure_core::Result<Url> {
         Ok(Url::parse(&self.text)?)
     }
-}
-
-/// Percent-encodes all but unreserved characters.
-pub(crate) fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {
-    utf8_percent_encode(text, RESERVED)
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use azure_core::http::{
 };
 use azure_core::tracing::PublicApiInstrumentationInformation;
 use hubwire_protocol::connection_string::ConnectionString;
+use hubwire_protocol::http::encode_component;
 use hubwire_protocol::names::Hub;
 
-use crate::address::{Address, Endpoint, encoded};
+use crate::address::{Address, Endpoint};
 use crate::credential::AccessKeyCredential;
 use crate::error::{invalid, unexpected};
 use crate::options::{Clock, RequestOptions, RetryOptions, WebPubSubServiceClientOptions};
@@ -202,7 +203,7 @@ impl WebPubSubServiceClient {
             .is_some();
         Ok(Self(Arc::new(Inner {
             hub: hub.to_owned(),
-            prefix: format!("{}/api/hubs/{}", base.as_str(), encoded(hub)),
+            prefix: format!("{}/api/hubs/{}", base.as_str(), encode_component(hub)),
             api_version: options.api_version.clone(),
             access_key,
             clock: options.clock.clone(),

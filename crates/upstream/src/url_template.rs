@@ -4,17 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use hubwire_protocol::http::encode_component;
 use hyper::Uri;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::settings::PrivateAddresses;
 
-/// What is encoded in a URI component (RFC 3986, 2.3): all but the unreserved characters.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 const SECRET_SHOWN: &str = "***";
 const TUNNEL: &str = "tunnel://";
 
@@ -247,7 +241,7 @@ fn is_tunnel(text: &str) -> bool {
 }
 
 fn encode(name: &str) -> Cow<'_, str> {
-    utf8_percent_encode(name, COMPONENT).into()
+    encode_component(name).into()
 }
 
 /// Cuts a text at its parameters; the error is the text of one that is unknown.

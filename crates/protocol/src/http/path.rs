@@ -1,6 +1,20 @@
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
+};
+
+/// All but the unreserved characters of RFC 3986, 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Encodes a name as one segment of a path, or as a value of a query: all but the unreserved characters of RFC 3986.
+pub fn encode_component(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
+}
 
 /// Splits a raw path and decodes its segments, without the empty one before the first slash. It is split at its slashes first, so
 /// that an encoded slash never makes a segment. A trailing slash does not matter. Source: rest-api 1.4.

@@ -5,6 +5,7 @@ use azure_core::http::pager::{
     ItemIterator, PagerContinuation, PagerOptions, PagerResult, PagerState,
 };
 use azure_core::http::{Method, NoFormat, Pager, Response, Url};
+use hubwire_protocol::http::encode_component;
 use serde_json::json;
 
 use crate::address::Address;
@@ -327,7 +328,7 @@ impl WebPubSubServiceClient {
             .split('&')
             .filter(|pair| !pair.is_empty() && !pair.starts_with("api-version="))
             .collect();
-        let version = format!("api-version={}", crate::address::encoded(version));
+        let version = format!("api-version={}", encode_component(version));
         let query = kept.into_iter().chain([version.as_str()]);
         url.set_query(Some(&query.collect::<Vec<_>>().join("&")));
         Ok(url)
