@@ -126,12 +126,14 @@ class Service:
         self._process.send_signal(signal.SIGHUP)
 
     def wait(self) -> int:
-        """The exit code of the process, which must have been asked to stop."""
+        """The exit code of the process, which must have been asked to stop. From then on its log is whole."""
         try:
-            return self._process.wait(timeout=STOP_TIMEOUT_S)
+            code = self._process.wait(timeout=STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.kill()
             raise self._failure(f"was still running {STOP_TIMEOUT_S} s after SIGTERM") from None
+        self._readers[1].join(timeout=STOP_TIMEOUT_S)
+        return code
 
     def rest_of_stdout(self) -> list[str]:
         """The lines after the addresses, once the process has ended."""
